@@ -1,0 +1,92 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/buffer.hpp"
+#include "base/error.hpp"
+#include "base/lsn.hpp"
+#include "model/batch.hpp"
+#include "model/relation.hpp"
+#include "pgoutput/message.hpp"
+
+namespace etl::encode {
+
+// What becomes of numbers that JSON has no way to write: NaN and the infinities.
+enum class unrepresentable : std::uint8_t {
+  error,  // data.unrepresentable
+  null,
+  text,  // a string, "NaN": nothing is lost
+};
+
+struct ndjson_options {
+  std::string position_name = "_etl_position";
+  std::string operation_name = "_etl_operation";
+  std::string commit_time_name = "_etl_commit_time";
+  std::string old_key_name = "_etl_old_key";
+  unrepresentable on_unrepresentable = unrepresentable::text;
+};
+
+// Rows of one table as JSON objects, one a line:
+//
+//   {"_etl_position":"<32 hex>","_etl_operation":"insert","_etl_commit_time":"2026-01-02T03:04:05.123456Z","id":1,…}
+//
+// Integers, floats and numerics are written with the very digits that PostgreSQL sent; json and jsonb are embedded as
+// they are, on one line; booleans are true and false; everything else is a string of the type's text. Values that were
+// not sent (unchanged TOAST) are left out. A remove has the columns of the key alone, or the whole old row where there
+// is no key; a rekey has its old key as an object in "_etl_old_key"; a copied row's commit time is null.
+//
+// Prepared once for a relation. Not thread-safe: every core that encodes has its own.
+class ndjson_encoder {
+ public:
+  ndjson_encoder(model::relation_ptr table, ndjson_options const& options);
+
+  // Appends one row, whose values have to be in text format. `commit_time` is in microseconds since 2000-01-01 UTC.
+  // Errors, after which `out` is as it was: data.encoding (a text is not UTF-8, as can be in SQL_ASCII databases),
+  // data.unrepresentable, data.too_large (4 GiB), data.no_key; severity `bug` for a row that does not fit the relation.
+  [[nodiscard]] result<void> encode(buffer& out, model::operation kind, position at, std::int64_t commit_time,
+                                    pgoutput::tuple old_values, pgoutput::tuple new_row);
+
+  // Where in every line the position's text starts.
+  [[nodiscard]] std::size_t position_offset() const { return position_offset_; }
+  // Gives a line of any such encoder another position.
+  static void patch_position(char* line, position at);
+
+ private:
+  enum class shape : std::uint8_t { boolean, number, json, text };
+  struct step {
+    std::uint32_t prefix;       // where in prefixes_ the bytes ,"name": begin; padded to whole blocks
+    std::uint32_t prefix_size;  // without the padding
+    std::uint16_t column;
+    shape as;
+  };
+  // The first value of a row that cannot be written.
+  struct problem {
+    enum class reason : std::uint8_t { none, encoding, unrepresentable, binary } why = reason::none;
+    std::uint16_t column = 0;
+  };
+
+  [[nodiscard]] std::size_t most_for(std::vector<step> const& steps, pgoutput::tuple row) const;
+  char* write_columns(char* out, std::vector<step> const& steps, pgoutput::tuple row, problem& found) const;
+  char* write_value(char* out, step const& how, pgoutput::value const& v, problem& found) const;
+  char* write_number(char* out, step const& how, std::string_view digits, problem& found) const;
+  void set_commit_time(std::int64_t commit_time);
+  [[nodiscard]] error to_error(problem const& found) const;
+
+  model::relation_ptr table_;
+  unrepresentable on_unrepresentable_;
+  std::string prefixes_;
+  std::vector<step> columns_;
+  std::vector<step> key_;             // in key order; all columns for a table without a key
+  std::array<std::string, 5> heads_;  // of each operation: the line up to the commit time
+  std::size_t position_offset_ = 0;
+  std::string old_key_prefix_;
+  std::int64_t commit_time_ = 0;
+  std::array<char, 29> commit_time_text_;
+  std::size_t commit_time_size_ = 0;
+  bool names_are_valid_ = true;
+};
+
+}  // namespace etl::encode
