@@ -1,0 +1,55 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "config/pipeline_config.hpp"
+
+namespace etl::config {
+
+enum class key_type : std::uint8_t {
+  text,
+  secret,
+  boolean,
+  integer,
+  size,      // bytes: an integer, or a text such as "16MiB"
+  duration,  // a text such as "10s"
+  choice,    // one of a few texts
+  tables,
+};
+
+// std::int64_t: integer, bytes, or the index of a choice.
+using key_value = std::variant<bool, std::int64_t, std::string, secret, std::chrono::milliseconds, table_filter>;
+
+// Which destinations a key of [destination] belongs to.
+enum class belongs_to : std::uint8_t { all, postgres, file, null };
+
+// One key of the file. The parser knows a key from here and from nowhere else.
+struct key {
+  std::string_view path;  // "copy.workers"
+  key_type type = key_type::text;
+  std::string_view summary;   // a sentence without its full stop
+  std::string_view fallback;  // the default, as TOML; or in words, when it depends on other things
+  bool fallback_is_toml = true;
+  bool required = false;  // where belongs_to says
+  belongs_to of = belongs_to::all;
+  std::int64_t least = 0;  // integer, size, duration (milliseconds)
+  std::int64_t most = 0;
+  std::span<std::string_view const> choices = {};
+  // What the text should look like, or nothing when it is fine. Never repeats the text.
+  std::string_view (*complaint)(std::string_view text) = nullptr;
+  void (*set)(pipeline_config& into, key_value&& value) = nullptr;
+};
+
+// In the order of the manual page.
+[[nodiscard]] std::span<key const> keys();
+// Nothing when there is no such key.
+[[nodiscard]] key const* find_key(std::string_view path);
+// "integer from 1 to 64", "auto, on or off": the type and its bounds, as the manual page and messages say it.
+[[nodiscard]] std::string describe_type(key const& which);
+
+}  // namespace etl::config
