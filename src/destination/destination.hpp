@@ -1,0 +1,78 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/lsn.hpp"
+#include "model/batch.hpp"
+
+namespace etl::destination {
+
+namespace asio = boost::asio;
+
+// How rows are laid out in model::table_rows::bytes.
+enum class encoding : std::uint8_t {
+  none,         // nothing: rows are only counted
+  ndjson,       // encode/ndjson.hpp: one JSON object and a line feed a row
+  copy_binary,  // encode/copy_rows.hpp: PostgreSQL's COPY BINARY tuples; values as the source's binary send functions
+  copy_text,    // encode/copy_rows.hpp: the same frame around values in text form
+};
+
+struct capabilities {
+  bool exactly_once = false;
+  bool keeps_documents = false;      // documents are stored together with the rows
+  bool orders_tables = false;        // wants rows in order across tables, too
+  bool splits_transactions = false;  // a batch that ends inside a source transaction may become durable by itself
+  bool appends = false;              // keeps every row version (history), not the current state
+  std::size_t max_rows = 0;          // good defaults for [batch]
+  std::size_t max_bytes = 0;
+  std::int64_t max_fill_ms = 0;  // how long accepted rows may wait for being made durable; they are accepted at once
+};
+
+// What the destination says when it is opened: the truth about progress, where it can store it.
+struct recovered {
+  position durable{};                      // everything at or below is there; zero: nothing known
+  std::vector<model::document> documents;  // as stored by the last batches
+};
+
+struct table_state {
+  bool created = false;   // ensure_table made it just now
+  bool has_rows = false;  // there were rows before this pipeline's first copy
+  position durable{};     // for destinations with a position per table: rows at or below are dropped; else zero
+};
+
+struct counters {
+  std::uint64_t rows = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t repaired = 0;  // rows found missing or already there, against what the stream said
+};
+
+// Where a pipeline's rows go. Lives on the pipeline's home core; one call at a time (the writer's), and every call may
+// be cancelled, after which only close() is allowed. An error of severity `retry` means: close, open again later, go on
+// from what open() then says. `data` errors concern the one table that the error's context names.
+class destination {
+ public:
+  virtual ~destination() = default;
+  [[nodiscard]] virtual capabilities const& what_it_can() const = 0;
+  // How it wants the rows of tables with this relation's types. Constant between open() and close().
+  [[nodiscard]] virtual encoding wants() const = 0;
+
+  virtual asio::awaitable<result<recovered>> open() = 0;
+  // Creates the table or makes it fit `table`; called before the first row of each schema version, in stream order,
+  // possibly inside a source transaction (then as part of it where DDL is transactional).
+  virtual asio::awaitable<result<table_state>> ensure_table(model::relation_ptr table) = 0;
+  // Applies a batch. On return the rows are accepted, not yet durable. May move out of `batch`.
+  virtual asio::awaitable<result<void>> write(model::batch& batch) = 0;
+  // Makes what was accepted durable as far as complete (whole transactions unless splits_transactions), and returns
+  // the position up to which everything is.
+  virtual asio::awaitable<result<position>> flush() = 0;
+  // Lets go of connections and files, with a deadline of its own; never fails, never throws.
+  virtual asio::awaitable<void> close() = 0;
+
+  [[nodiscard]] virtual counters totals() const = 0;
+};
+
+}  // namespace etl::destination

@@ -1,0 +1,50 @@
+#include "destination/factory.hpp"
+
+#include <utility>
+
+#include "destination/file/file_destination.hpp"
+#include "destination/file/standard_output.hpp"
+#include "destination/null/null_destination.hpp"
+#include "destination/postgres/postgres_destination.hpp"
+
+namespace etl::destination {
+namespace {
+
+std::unique_ptr<destination> make_postgres(config::pipeline_config const& pipeline, dependencies around) {
+  auto const& asked = pipeline.destination.postgres;
+  postgres_options options;
+  options.server.url = asked.url.reveal();
+  if (asked.password) options.server.password = asked.password->reveal();
+  options.server.application_name = "etl-stream " + pipeline.name;
+  options.server.admit = std::move(around.admit);
+  options.pipeline = pipeline.name;
+  options.transfer = around.binary ? encoding::copy_binary : encoding::copy_text;
+  return std::make_unique<postgres_destination>(std::move(options));
+}
+
+std::unique_ptr<destination> make_file(config::pipeline_config const& pipeline) {
+  auto const& asked = pipeline.destination.file;
+  if (asked.path == "-") {
+    return std::make_unique<standard_output>(
+        standard_output::names{pipeline.destination.position_column, asked.operation_column, asked.commit_time_column});
+  }
+  return std::make_unique<file_destination>(
+      file::store_options{asked.path, pipeline.name, asked.compression, asked.segment_bytes});
+}
+
+}  // namespace
+
+result<std::unique_ptr<destination>> make(config::pipeline_config const& pipeline, dependencies around) {
+  switch (pipeline.destination.type) {
+    case config::destination_type::postgres:
+      return make_postgres(pipeline, std::move(around));
+    case config::destination_type::file:
+      return make_file(pipeline);
+    case config::destination_type::null:
+      return std::make_unique<null_destination>(
+          pipeline.destination.null.encoding == config::null_encoding::ndjson ? encoding::ndjson : encoding::none);
+  }
+  return error{severity::bug, "destination.type", "a type of destination that this program does not know"};
+}
+
+}  // namespace etl::destination

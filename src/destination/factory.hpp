@@ -1,0 +1,22 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "base/error.hpp"
+#include "config/pipeline_config.hpp"
+#include "destination/destination.hpp"
+
+namespace etl::destination {
+
+// What a destination may need of its pipeline.
+struct dependencies {
+  // Waits for a place among the process's connections, which is kept until the connection is gone. Empty: no limit.
+  std::function<asio::awaitable<std::shared_ptr<void>>()> admit;
+  bool binary = false;  // the source sends values in binary form
+};
+
+// The destination that the configuration asks for, not yet open. No error so far: what is wrong shows in open().
+result<std::unique_ptr<destination>> make(config::pipeline_config const& pipeline, dependencies around);
+
+}  // namespace etl::destination

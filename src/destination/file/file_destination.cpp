@@ -1,0 +1,49 @@
+#include "destination/file/file_destination.hpp"
+
+namespace etl::destination {
+
+capabilities const& file_destination::what_it_can() const {
+  static constexpr capabilities can{.exactly_once = true,
+                                    .keeps_documents = true,
+                                    .splits_transactions = true,
+                                    .appends = true,
+                                    .max_rows = 50'000,
+                                    .max_bytes = 4 << 20,
+                                    .max_fill_ms = 5'000};
+  return can;
+}
+
+asio::awaitable<result<recovered>> file_destination::open() {
+  co_return co_await worker_.run([this]() -> result<recovered> {
+    auto opened = file::segment_store::open(options_);
+    if (!opened) return fail(std::move(opened));
+    store_ = std::move(*opened);
+    return store_->progress();
+  });
+}
+
+asio::awaitable<result<table_state>> file_destination::ensure_table(model::relation_ptr table) {
+  co_return co_await worker_.run([this, &table] { return store_->ensure_table(*table); });
+}
+
+asio::awaitable<result<void>> file_destination::write(model::batch& batch) {
+  auto written = co_await worker_.run([this, &batch] { return store_->write(batch); });
+  if (written) {
+    totals_.rows += batch.rows;
+    totals_.bytes += batch.bytes;
+  }
+  co_return written;
+}
+
+asio::awaitable<result<position>> file_destination::flush() {
+  co_return co_await worker_.run([this] { return store_->flush(); });
+}
+
+asio::awaitable<void> file_destination::close() {
+  (void)co_await worker_.run([this] {
+    store_.reset();
+    return result<void>();
+  });
+}
+
+}  // namespace etl::destination

@@ -1,0 +1,326 @@
+#include "destination/postgres/postgres_destination.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "destination/postgres/applier.hpp"
+#include "destination/postgres/catalog.hpp"
+#include "destination/postgres/session.hpp"
+#include "destination/postgres/target.hpp"
+
+namespace etl::destination {
+
+using namespace postgres;
+
+namespace {
+
+constexpr std::chrono::minutes between_warnings{1};
+// Attempts at one batch that lose against other sessions (deadlocks) before the whole pipeline backs off.
+constexpr unsigned most_conflicts = 3;
+
+bool starts_with_one_of(std::string_view sqlstate, std::initializer_list<std::string_view> groups) {
+  return std::any_of(groups.begin(), groups.end(), [&](auto group) { return sqlstate.starts_with(group); });
+}
+
+// What a server refused because of one table: its values, its constraints, its shape, the rights on it.
+error about_table(error failure, model::relation const& table) {
+  if (failure.table != 0 || !starts_with_one_of(failure.sqlstate, {"0A", "21", "22", "23", "42", "44", "54"})) {
+    return failure;
+  }
+  failure.kind = severity::data;
+  failure.code = "destination.refused";
+  failure.message = fmt::format("{}: {}", table.quoted_name(), failure.message);
+  failure.table = table.oid;
+  if (failure.hint.empty()) {
+    failure.hint = failure.sqlstate == "42501"
+                       ? "Grant the destination's role what it lacks, or let it own the table."
+                       : "Compare the table with the source's: types, constraints, unique indexes, triggers.";
+  }
+  return failure;
+}
+
+}  // namespace
+
+std::string postgres_lock_key(std::string const& pipeline) {
+  return fmt::format("pg_catalog.hashtextextended({}, 0)", model::quote_literal("etl-stream pipeline " + pipeline));
+}
+
+postgres_destination::postgres_destination(postgres_options options) : options_(std::move(options)) {}
+postgres_destination::~postgres_destination() = default;
+
+capabilities const& postgres_destination::what_it_can() const {
+  static constexpr capabilities can{
+      .exactly_once = true,
+      .keeps_documents = true,
+      .max_rows = 50'000,
+      .max_bytes = std::size_t{8} << 20,
+      .max_fill_ms = 200,
+  };
+  return can;
+}
+
+asio::awaitable<result<recovered>> postgres_destination::open() {
+  co_await close();
+  auto opened = co_await open_session(options_);
+  if (!opened) co_return fail(std::move(opened));
+  session_ = std::make_unique<session>(std::move(*opened));
+  applier_ = std::make_unique<applier>(*session_->connection, options_.transfer);
+  committed_ = durable_ = session_->progress.durable;
+  // What was read may itself have been committed without waiting for the disk.
+  unsynced_ = true;
+  auto synced = co_await flush();
+  if (!synced) co_return fail(std::move(synced));
+  co_return std::move(session_->progress);
+}
+
+asio::awaitable<void> postgres_destination::close() {
+  targets_.clear();
+  applier_.reset();
+  session_.reset();
+  in_transaction_ = false;
+  unsynced_ = false;
+  co_return;
+}
+
+asio::awaitable<result<table_state>> postgres_destination::ensure_table(model::relation_ptr table) {
+  auto& connection = *session_->connection;
+  bool const joined = in_transaction_;
+  auto begun = co_await connection.query(joined ? "SAVEPOINT etl_table" : "BEGIN", "beginning to fit a table");
+  if (!begun) co_return fail(std::move(begun));
+  auto fitted = co_await fit(table);
+  if (!fitted && connection.broken()) co_return fail(std::move(fitted));
+  std::string end = fitted ? "COMMIT" : "ROLLBACK";
+  if (joined)
+    end = fitted ? "RELEASE SAVEPOINT etl_table" : "ROLLBACK TO SAVEPOINT etl_table; RELEASE SAVEPOINT etl_table";
+  auto ended = co_await connection.query(std::move(end), "fitting a table");
+  if (!fitted) co_return about_table(fail(std::move(fitted)), *table);
+  if (!ended) co_return about_table(fail(std::move(ended)), *table);
+  co_return fitted;
+}
+
+asio::awaitable<result<table_state>> postgres_destination::fit(model::relation_ptr table) {
+  auto& connection = *session_->connection;
+  auto types = co_await find_types(connection, wanted_types(*table));
+  if (!types) co_return fail(std::move(types));
+  auto existing = co_await find_table(connection, *table);
+  if (!existing) co_return fail(std::move(existing));
+
+  table_state state;
+  std::string sql;
+  if (!existing->has_value()) {
+    auto create = create_table(*table, *types);
+    if (!create) co_return fail(std::move(create));
+    auto has_schema = co_await connection.query("SELECT 1 FROM pg_namespace WHERE nspname = $1", {table->schema},
+                                                "looking for a schema at the destination");
+    if (!has_schema) co_return fail(std::move(has_schema));
+    if (has_schema->empty()) sql = fmt::format("CREATE SCHEMA {}; ", model::quote_identifier(table->schema));
+    sql += *create;
+    state.created = true;
+  } else {
+    auto changes = fit_table(*table, **existing, *types);
+    if (!changes) co_return fail(std::move(changes));
+    sql = fmt::format("{}", fmt::join(*changes, "; "));
+  }
+  if (!sql.empty()) {
+    // Pipelines that share a schema do not create it at the same moment.
+    sql.insert(0, "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('etl-stream schema', 0)); ");
+    auto changed = co_await connection.query(std::move(sql), "fitting the table to the source's");
+    if (!changed) co_return fail(std::move(changed));
+  }
+  if (!state.created) {
+    auto rows = co_await connection.query(fmt::format("SELECT EXISTS (SELECT 1 FROM {})", table->quoted_name()),
+                                          "looking for rows");
+    if (!rows) co_return fail(std::move(rows));
+    state.has_rows = rows->flag(0, 0);
+  }
+  bool const partitioned = existing->has_value() && (*existing)->kind == 'p';
+  auto equals = co_await find_key_operators(connection, *table);
+  if (!equals) co_return fail(std::move(equals));
+  targets_[table->oid] = std::make_unique<target>(table, options_.transfer, partitioned, std::move(*equals));
+  co_return state;
+}
+
+asio::awaitable<result<void>> postgres_destination::know_tables(model::batch const& batch) {
+  std::vector<model::relation_ptr> unknown;
+  auto const look = [&](model::relation_ptr const& table) {
+    auto const known = targets_.find(table->oid);
+    if (known == targets_.end() || known->second->table->version != table->version) unknown.push_back(table);
+  };
+  for (auto const& step : batch.steps) {
+    if (auto const* truncation = std::get_if<model::truncation>(&step)) {
+      std::for_each(truncation->tables.begin(), truncation->tables.end(), look);
+    } else {
+      look(std::get<model::table_rows>(step).table);
+    }
+  }
+  for (auto const& table : unknown)
+    if (auto ensured = co_await ensure_table(table); !ensured) co_return fail(std::move(ensured));
+  co_return result<void>();
+}
+
+asio::awaitable<result<void>> postgres_destination::write(model::batch& batch) {
+  if (auto known = co_await know_tables(batch); !known) co_return fail(std::move(known));
+  conflicts_ = 0;
+  bool const joined = in_transaction_;
+  for (;;) {
+    auto applied = co_await apply(batch);
+    if (applied) break;
+    auto failure = fail(std::move(applied));
+    if (session_->connection->broken()) co_return failure;
+    if (auto back = co_await roll_back(joined); !back) co_return fail(std::move(back));
+    if (try_another_way(failure)) continue;
+    if (auto const* const table = applier_->failed().table; table != nullptr) {
+      failure = about_table(std::move(failure), *table->table);
+    }
+    // A constraint that was checked at the commit: nobody knows which table to go on without.
+    if (failure.kind == severity::data && failure.table == 0) failure.kind = severity::config;
+    co_return failure;
+  }
+  settle(batch);
+  co_return result<void>();
+}
+
+asio::awaitable<result<void>> postgres_destination::apply(model::batch const& batch) {
+  bool const joined = in_transaction_;
+  applier_->start_batch();
+  applier_->queue(joined ? "SAVEPOINT etl_batch" : "BEGIN");
+  in_transaction_ = true;
+  for (auto const& step : batch.steps) {
+    if (auto const* truncation = std::get_if<model::truncation>(&step)) {
+      std::vector<target*> tables;
+      for (auto const& table : truncation->tables) tables.push_back(targets_[table->oid].get());
+      applier_->truncate(tables, *truncation, truncate_by_deleting_);
+      continue;
+    }
+    auto const& segment = std::get<model::table_rows>(step);
+    if (auto done = co_await applier_->rows(*targets_[segment.table->oid], segment); !done)
+      co_return fail(std::move(done));
+  }
+  if (auto queued = queue_documents(batch); !queued) co_return fail(std::move(queued));
+  if (batch.ends_transaction) {
+    position_text_ = std::max(committed_, batch.last).to_text();
+    applier_->queue(
+        "INSERT INTO etl_stream.progress (pipeline, key, value) VALUES ($1, $2, $3) "
+        "ON CONFLICT (pipeline, key) DO UPDATE SET value = EXCLUDED.value",
+        {options_.pipeline, position_key, position_text_});
+    applier_->queue("COMMIT");
+  } else if (joined) {
+    applier_->queue("RELEASE SAVEPOINT etl_batch");
+  }
+  co_return co_await applier_->send();
+}
+
+result<void> postgres_destination::queue_documents(model::batch const& batch) {
+  for (auto const& document : batch.documents) {
+    if (document.key == position_key) {
+      return error{severity::bug, "destination.document_key", fmt::format("a document is called \"{}\"", position_key)};
+    }
+    if (document.value.empty()) {
+      applier_->queue("DELETE FROM etl_stream.progress WHERE pipeline = $1 AND key = $2",
+                      {options_.pipeline, document.key});
+    } else {
+      applier_->queue(
+          "INSERT INTO etl_stream.progress (pipeline, key, value) VALUES ($1, $2, $3) "
+          "ON CONFLICT (pipeline, key) DO UPDATE SET value = EXCLUDED.value",
+          {options_.pipeline, document.key, document.value});
+    }
+  }
+  return result<void>();
+}
+
+// Back to where the batch began, which may be inside a transaction (`joined`).
+asio::awaitable<result<void>> postgres_destination::roll_back(bool joined) {
+  auto done = co_await session_->connection->query(
+      fmt::format("{}; DEALLOCATE ALL",
+                  joined ? "ROLLBACK TO SAVEPOINT etl_batch; RELEASE SAVEPOINT etl_batch" : "ROLLBACK"),
+      "rolling a batch back");
+  if (!done) co_return fail(std::move(done));
+  in_transaction_ = joined;
+  applier_->rolled_back();
+  for (auto& [oid, table] : targets_) {
+    table->staged = false;
+    table->repaired = 0;
+    table->lost = 0;
+  }
+  co_return result<void>();
+}
+
+// Whether the batch may go through when its rows take a more careful way.
+bool postgres_destination::try_another_way(error const& failure) {
+  if (starts_with_one_of(failure.sqlstate, {"40"})) return ++conflicts_ <= most_conflicts;
+  auto const& failed = applier_->failed();
+  if (failed.truncation && failure.sqlstate == "0A000" && !truncate_by_deleting_) {
+    truncate_by_deleting_ = true;
+    return true;
+  }
+  if (failure.sqlstate != "23505" || failed.table == nullptr || failed.table->table->key.empty()) return false;
+  switch (failed.way) {
+    case route::plain:
+      failed.table->merging = applier::careful_segments;
+      return true;
+    case route::merge:
+      failed.table->replacing = true;
+      return true;
+    case route::replace:
+      failed.table->replacing = false;
+      return false;
+  }
+  return false;
+}
+
+void postgres_destination::settle(model::batch const& batch) {
+  if (batch.ends_transaction) {
+    in_transaction_ = false;
+    committed_ = std::max(committed_, batch.last);
+    unsynced_ = true;
+  }
+  for (auto const& step : batch.steps) {
+    auto const* const segment = std::get_if<model::table_rows>(&step);
+    if (segment == nullptr) continue;
+    totals_.rows += segment->rows.size();
+    totals_.bytes += segment->bytes.size();
+    auto const known = targets_.find(segment->table->oid);
+    if (known == targets_.end()) continue;
+    auto& table = *known->second;
+    // Counted here, not while a batch is applied: its next attempt must not come back to a way that has failed.
+    if (table.merging > 0) --table.merging;
+    table.replacing = false;
+    tell_differences(table);
+  }
+}
+
+void postgres_destination::tell_differences(target& table) {
+  if (table.repaired == 0) return;
+  totals_.repaired += table.repaired;
+  auto const now = std::chrono::steady_clock::now();
+  if (now >= table.silent_until) {
+    table.silent_until = now + between_warnings;
+    log::warning("rows at the destination were not as the source left them; repaired where possible",
+                 {{"pipeline", options_.pipeline},
+                  {"table", table.sql.name()},
+                  {"rows", static_cast<std::int64_t>(table.repaired)},
+                  {"missing", static_cast<std::int64_t>(table.lost)}});
+  }
+  table.repaired = 0;
+  table.lost = 0;
+}
+
+asio::awaitable<result<position>> postgres_destination::flush() {
+  // Inside an open transaction nothing can be added to what is committed; what is known to be durable stays so.
+  if (!unsynced_ || in_transaction_) co_return durable_;
+  auto synced = co_await session_->connection->query(
+      fmt::format("BEGIN; SET LOCAL synchronous_commit = '{}'; "
+                  "INSERT INTO etl_stream.progress (pipeline, key, value) VALUES ({}, '{}', '{}') "
+                  "ON CONFLICT (pipeline, key) DO UPDATE SET value = EXCLUDED.value; COMMIT",
+                  session_->durable_commit, model::quote_literal(options_.pipeline), position_key,
+                  committed_.to_text()),
+      "making rows durable at the destination");
+  if (!synced) co_return fail(std::move(synced));
+  durable_ = committed_;
+  unsynced_ = false;
+  co_return durable_;
+}
+
+}  // namespace etl::destination
