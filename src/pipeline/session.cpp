@@ -1,0 +1,796 @@
+#include "pipeline/session.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/log.hpp"
+#include "destination/factory.hpp"
+#include "destination/postgres/postgres_destination.hpp"
+#include "pipeline/status.hpp"
+#include "pipeline/stream.hpp"
+#include "pipeline/writer.hpp"
+#include "runtime/task_group.hpp"
+
+namespace etl::pipeline {
+namespace {
+
+using std::chrono::milliseconds;
+
+asio::awaitable<void> pause(asio::any_io_executor executor, milliseconds how_long) {
+  asio::steady_timer timer(executor, how_long);
+  auto [failed] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (failed) throw boost::system::system_error(failed);
+}
+
+// A loaded chunk, or `once`, waits for WAL that the stream has not brought for this long.
+constexpr auto stuck_after = milliseconds(500);
+// Of rows that were changed while chunks were read; about 60 MB.
+constexpr std::size_t most_remembered_keys = 1'000'000;
+
+// The publication that this program makes for tables whose updates cannot be published.
+std::string inserts_publication(std::string const& name) { return name + "_inserts"; }
+
+encode::ndjson_options ndjson_options_of(config::pipeline_config const& config) {
+  encode::ndjson_options options;
+  options.position_name = config.destination.position_column;
+  options.operation_name = config.destination.file.operation_column;
+  options.commit_time_name = config.destination.file.commit_time_column;
+  return options;
+}
+
+}  // namespace
+
+void home::stop_table(replicated_table& table, error const& why) {
+  log::write(log::level::error, "table stopped; the others run on", why,
+             {{"pipeline", config().name}, {"table", table.name()}});
+  table.stopped = true;
+  table.progress.schema = table.facts.relation->schema;
+  table.progress.name = table.facts.relation->name;
+  table.progress.state = copy_state::stopped;
+  life.stopped_tables.insert(table.facts.relation->oid);
+  record_progress(table);
+  copier_wake.notify();
+  settled.notify();
+}
+
+session::session(lasting& life, state::store& store, surroundings around)
+    : life_(life), store_(store), around_(std::move(around)) {}
+
+session::~session() = default;
+
+pg::connect_options session::source_access(bool replication) const {
+  pg::connect_options options;
+  options.url = config().source.url.reveal();
+  if (config().source.password) options.password = config().source.password->reveal();
+  options.application_name = "etl-stream " + config().name;
+  options.replication = replication;
+  options.settings = pg::canonical_text_settings();
+  options.timeout = config().source.connect_timeout;
+  options.admit = around_.admit;
+  return options;
+}
+
+std::vector<std::string> session::publication_names() const {
+  return {config().source.publication, inserts_publication(config().source.publication)};
+}
+
+void session::stop() {
+  core_->stopping = true;
+  core_->reader_wake.notify();
+  core_->copier_wake.notify();
+  core_->settled.notify();
+}
+
+asio::awaitable<result<void>> session::run() {
+  auto outcome = co_await prepare();
+  if (outcome) outcome = co_await follow();
+  co_await close();
+  co_return outcome;
+}
+
+asio::awaitable<void> session::close() {
+  copier_.reset();
+  replication_.reset();
+  if (destination_) co_await destination_->close();
+}
+
+// --- before the stream -----------------------------------------------------------------------------------------------
+
+asio::awaitable<result<void>> session::prepare() {
+  auto kept = co_await store_.all();
+  if (!kept) co_return fail(std::move(kept));
+  for (auto& entry : *kept) documents_[entry.key] = entry.value;
+  if (auto const at = documents_.find(std::string(pipeline_document::key)); at != documents_.end()) {
+    auto parsed = pipeline_document::parse(at->second);
+    if (!parsed) {
+      co_return error{severity::config, "state.unreadable",
+                      fmt::format("the state of pipeline {} cannot be read", config().name),
+                      fmt::format("It is not from this program, or damaged: look at {}.", config().state.sqlite_path)};
+    }
+    document_ = std::move(*parsed);
+    has_document_ = true;
+  }
+
+  auto connected = co_await pg::connection::connect(source_access(false));
+  if (!connected) co_return fail(std::move(connected));
+  auto& source = **connected;
+  if (auto checked = co_await check_server(source); !checked) co_return checked;
+  auto tables = co_await choose_tables(source);
+  if (!tables) co_return fail(std::move(tables));
+  if (auto opened = co_await open_destination(*tables); !opened) co_return opened;
+  if (auto apart = co_await check_apart(source); !apart) co_return apart;
+  if (auto ready = co_await prepare_slot(source); !ready) co_return ready;
+
+  ++document_.epoch;
+  if (auto saved = co_await save_document(); !saved) co_return saved;
+
+  auto const can = destination_->what_it_can();
+  auto const limits =
+      batch_limits{config().batch.max_rows.value_or(can.max_rows), config().batch.max_bytes.value_or(can.max_bytes)};
+  auto const executor = co_await asio::this_coro::executor;
+  core_ = std::make_unique<home>(life_, executor, *destination_, store_, source_access(false), limits);
+  core_->server = server_;
+  core_->publications = publication_names();
+  core_->recovered = recovered_.durable;
+  core_->delivered = recovered_.durable;
+  core_->last_commit = recovered_.durable.commit;
+  core_->epoch = document_.epoch;
+  core_->received = document_.confirmed;
+  core_->feedback.received(document_.confirmed);
+
+  std::vector<copier::worker_place> places;
+  for (unsigned i = 0; i < config().copy.workers; ++i) {
+    places.push_back({around_.worker_cores[i % around_.worker_cores.size()], source_access(false)});
+  }
+  copier_ = std::make_unique<copier>(*core_, around_.home_core, std::move(places), ndjson_options_of(config()),
+                                     [this](std::uint32_t oid) { return discover(oid); });
+  core_->on_room = [this] { copier_->emit_ready(); };
+
+  if (server_.commits_may_wait) {
+    // What runs now may have been emitted by an earlier attempt: its commits are not remembered.
+    auto now = co_await source.query("SELECT pg_current_snapshot(), age('3'::xid)::bigint + 3", "taking a snapshot");
+    if (!now) co_return fail(std::move(now));
+    auto const snapshot = replication::snapshot::parse(now->text(0, 0));
+    if (!snapshot) co_return error{severity::bug, "copy.snapshot", "the server's snapshot cannot be read"};
+    core_->reconciler.recording_began(*snapshot, static_cast<std::uint32_t>(now->integer(0, 1)));
+  }
+  for (auto& table : *tables) {
+    if (auto adopted = co_await adopt_table(std::move(table)); !adopted) co_return adopted;
+  }
+  if (around_.once) {
+    auto at = co_await catalog::current_wal_position(source);
+    if (!at) co_return fail(std::move(at));
+    fence_ = replication::fence_of(*at, server_.block_size, server_.segment_size);
+  }
+  co_return result<void>();
+}
+
+asio::awaitable<result<void>> session::check_server(pg::connection& source) {
+  if (source.server_version() < 140000) {
+    co_return error{
+        severity::config, "source.version",
+        fmt::format("the source runs PostgreSQL {}, but 14 is the oldest that works", source.server_version() / 10000),
+        "Upgrade the server."};
+  }
+  auto facts = co_await catalog::describe_server(source);
+  if (!facts) co_return fail(std::move(facts));
+  server_ = std::move(*facts);
+  if (server_.wal_level != "logical") {
+    co_return error{severity::config, "source.wal_level",
+                    fmt::format("the source's wal_level is {}; logical replication needs logical", server_.wal_level),
+                    "Run ALTER SYSTEM SET wal_level = 'logical'; and restart the server."};
+  }
+  auto role = co_await source.query(
+      "SELECT rolsuper OR rolreplication OR EXISTS (SELECT 1 FROM pg_auth_members m JOIN pg_roles g ON g.oid = "
+      "m.roleid "
+      "  WHERE m.member = r.oid AND g.rolname IN ('rds_replication', 'cloudsqlsuperuser', 'azure_pg_admin')), "
+      "r.rolname "
+      "FROM pg_roles r WHERE r.rolname = current_user",
+      "reading the role's rights");
+  if (!role) co_return fail(std::move(role));
+  if (!role->empty() && !role->flag(0, 0)) {
+    co_return error{
+        severity::config, "source.replication_privilege",
+        fmt::format("the role {} may not replicate", role->text(0, 1)),
+        fmt::format("Let a superuser run: ALTER ROLE {} REPLICATION;", model::quote_identifier(role->text(0, 1)))};
+  }
+
+  auto replication = co_await pg::connection::connect(source_access(true));
+  if (!replication) {
+    auto failure = fail(std::move(replication));
+    if (failure.sqlstate == "53300") {
+      failure.kind = life_.has_run ? severity::retry : severity::config;
+      failure.code = "source.no_sender_left";
+      failure.hint = "Every WAL sender is in use: raise max_wal_senders (and restart the server), or end one.";
+    }
+    co_return failure;
+  }
+  replication_ = std::move(*replication);
+  auto identity = co_await replication_->query("IDENTIFY_SYSTEM", "identifying the server");
+  if (!identity) co_return fail(std::move(identity));
+  std::string const system(identity->text(0, 0));
+  if (has_document_ && (system != document_.system_identifier || server_.database != document_.database)) {
+    co_return error{
+        severity::config, "source.other_server",
+        fmt::format("the state of pipeline {} belongs to database {} of another server (system identifier {}); the "
+                    "source is now database {} with {}",
+                    config().name, document_.database, document_.system_identifier, server_.database, system),
+        fmt::format("Put the old url back, or give the pipeline another name. To begin anew with this server, remove "
+                    "{} and the destination's progress.",
+                    config().state.sqlite_path)};
+  }
+  document_.system_identifier = system;
+  document_.database = server_.database;
+  co_return result<void>();
+}
+
+asio::awaitable<result<std::vector<catalog::table>>> session::choose_tables(pg::connection& source) {
+  auto there = co_await catalog::find_publications(source, publication_names());
+  if (!there) co_return fail(std::move(there));
+  if (there->empty()) {
+    if (auto made = co_await make_publication(source); !made) co_return fail(std::move(made));
+  } else if (auto extended = co_await extend_publication(source, *there); !extended) {
+    co_return fail(std::move(extended));
+  }
+  auto tables = co_await catalog::published_tables(source, publication_names());
+  if (!tables) co_return fail(std::move(tables));
+  std::erase_if(*tables,
+                [&](auto const& t) { return !config().source.tables.matches(t.relation->schema, t.relation->name); });
+  if (tables->empty()) {
+    co_return error{
+        severity::config, "source.no_tables",
+        fmt::format("publication {} has no table that this pipeline could replicate", config().source.publication),
+        "Compare source.tables with SELECT * FROM pg_publication_tables."};
+  }
+  for (auto const& table : *tables) {
+    if (!table.updates_published) {
+      log::warning("updates and deletes of this table are not published: only its inserts are replicated",
+                   {{"pipeline", config().name}, {"table", table.relation->quoted_name()}});
+    }
+  }
+  co_return std::move(*tables);
+}
+
+asio::awaitable<result<void>> session::make_publication(pg::connection& source) {
+  auto listed = co_await catalog::list_tables(source);
+  if (!listed) co_return fail(std::move(listed));
+  std::vector<catalog::candidate> with_identity, without;
+  for (auto& table : *listed) {
+    if (!config().source.tables.matches(table.schema, table.name)) continue;
+    (table.has_identity ? with_identity : without).push_back(std::move(table));
+  }
+  if (with_identity.empty() && without.empty()) {
+    co_return error{severity::config, "source.no_tables", "no table of the source matches source.tables",
+                    "Patterns without a schema mean public; names in double quotes keep their case."};
+  }
+  auto const& name = config().source.publication;
+  // Publishing the updates of a table without replica identity would make them fail at the source.
+  if (!with_identity.empty()) {
+    if (auto made = co_await catalog::create_publication(source, name, with_identity, false); !made) co_return made;
+    log::info("publication created", {{"pipeline", config().name}, {"publication", name}});
+  }
+  if (!without.empty()) {
+    auto const second = inserts_publication(name);
+    if (auto made = co_await catalog::create_publication(source, second, without, true); !made) co_return made;
+    log::info("publication created for tables without replica identity",
+              {{"pipeline", config().name}, {"publication", second}});
+  }
+  document_.made_publication = true;
+  co_return result<void>();
+}
+
+// Tables that the file names one by one have to be in the publication; where it is ours they are added.
+asio::awaitable<result<void>> session::extend_publication(pg::connection& source,
+                                                          std::vector<catalog::publication> const& there) {
+  if (std::any_of(there.begin(), there.end(), [](auto const& p) { return p.all_tables; })) co_return result<void>();
+  auto listed = co_await catalog::list_tables(source);
+  if (!listed) co_return fail(std::move(listed));
+  auto published = co_await catalog::published_tables(source, publication_names());
+  if (!published) co_return fail(std::move(published));
+  auto const is_published = [&](std::string const& schema, std::string const& table) {
+    return std::any_of(published->begin(), published->end(),
+                       [&](auto const& p) { return p.relation->schema == schema && p.relation->name == table; });
+  };
+  std::vector<catalog::candidate> with_identity, without;
+  for (auto const& pattern : config().source.tables.includes()) {
+    if (!pattern.exact() || is_published(pattern.schema(), pattern.name())) continue;
+    auto const at = std::find_if(listed->begin(), listed->end(), [&](auto const& c) {
+      return c.schema == pattern.schema() && c.name == pattern.name();
+    });
+    auto const shown = model::quote_identifier(pattern.schema()) + '.' + model::quote_identifier(pattern.name());
+    if (at == listed->end()) {
+      co_return error{severity::config, "source.no_such_table", fmt::format("the source has no table {}", shown),
+                      "Check source.tables; names in double quotes keep their case."};
+    }
+    if (!document_.made_publication) {
+      co_return error{severity::config, "source.not_published",
+                      fmt::format("table {} is not in publication {}", shown, config().source.publication),
+                      fmt::format("Run: ALTER PUBLICATION {} ADD TABLE {};",
+                                  model::quote_identifier(config().source.publication), shown)};
+    }
+    (at->has_identity ? with_identity : without).push_back(*at);
+  }
+  auto const add = [&](std::string const& name, std::vector<catalog::candidate> const& tables,
+                       bool only_inserts) -> asio::awaitable<result<void>> {
+    if (tables.empty()) co_return result<void>();
+    bool const exists = std::any_of(there.begin(), there.end(), [&](auto const& p) { return p.name == name; });
+    if (exists) co_return co_await catalog::add_to_publication(source, name, tables);
+    co_return co_await catalog::create_publication(source, name, tables, only_inserts);
+  };
+  if (auto added = co_await add(config().source.publication, with_identity, false); !added) co_return added;
+  co_return co_await add(inserts_publication(config().source.publication), without, true);
+}
+
+asio::awaitable<result<void>> session::open_destination(std::vector<catalog::table> const& tables) {
+  auto const mode = config().source.binary;
+  auto const obstacle = std::find_if(tables.begin(), tables.end(),
+                                     [](auto const& t) { return !destination::binary_transferable(*t.relation); });
+  if (mode == config::binary_mode::on && obstacle != tables.end()) {
+    co_return error{severity::config, "source.binary",
+                    fmt::format("table {} has columns that cannot be transferred in binary form",
+                                obstacle->relation->quoted_name()),
+                    "Set source.binary = \"auto\"."};
+  }
+  binary_ = config().destination.type == config::destination_type::postgres && mode != config::binary_mode::off &&
+            obstacle == tables.end() && !life_.only_text;
+  auto made = destination::make(config(), destination::dependencies{around_.admit, binary_});
+  if (!made) co_return fail(std::move(made));
+  destination_ = std::move(*made);
+  while (!life_.breaker.allow(std::chrono::steady_clock::now()))
+    co_await pause(co_await asio::this_coro::executor, milliseconds(100));
+  auto opened = co_await destination_->open();
+  if (!opened) {
+    auto failure = fail(std::move(opened));
+    if (failure.kind == severity::retry) life_.breaker.failed(std::chrono::steady_clock::now());
+    co_return failure;
+  }
+  life_.breaker.succeeded(std::chrono::steady_clock::now());
+  recovered_ = std::move(*opened);
+  for (auto& entry : recovered_.documents) documents_[entry.key] = entry.value;
+  co_return result<void>();
+}
+
+// A pipeline into its own source would feed on its own rows, and empty its tables before copying them.
+asio::awaitable<result<void>> session::check_apart(pg::connection& source) {
+  if (config().destination.type != config::destination_type::postgres) co_return result<void>();
+  auto const key = destination::postgres_lock_key(config().name);
+  auto taken = co_await source.query(fmt::format("SELECT pg_catalog.pg_try_advisory_lock({})", key),
+                                     "looking for the destination's lock");
+  if (!taken) co_return fail(std::move(taken));
+  if (!taken->flag(0, 0)) {
+    co_return error{severity::config, "destination.is_source", "source and destination are the same database",
+                    "Give destination.url another database."};
+  }
+  auto freed = co_await source.query(fmt::format("SELECT pg_catalog.pg_advisory_unlock({})", key), "freeing a lock");
+  if (!freed) co_return fail(std::move(freed));
+  co_return result<void>();
+}
+
+// Whether slot, state and destination fit together. What does not fit is refused: going on would leave a gap.
+result<void> session::check_progress(catalog::slot const* slot) const {
+  auto const& name = config().source.slot;
+  auto const begin_anew = fmt::format(
+      "Changes in between may be lost, so this is not skipped over. To copy everything again: drop the slot "
+      "(SELECT pg_drop_replication_slot({});) where there is one, remove {} and empty the destination's tables and "
+      "progress.",
+      model::quote_literal(name), config().state.sqlite_path);
+  if (destination_->what_it_can().exactly_once && has_document_ && recovered_.durable < document_.delivered) {
+    return error{
+        severity::config, "destination.behind_state",
+        fmt::format(
+            "the destination holds rows up to {}, but {} had been confirmed to the source: it was restored or emptied",
+            recovered_.durable.to_text(), document_.delivered.to_text()),
+        begin_anew};
+  }
+  if (recovered_.durable.commit > server_.insert || document_.confirmed > server_.insert) {
+    return error{
+        severity::config, "source.behind_destination",
+        fmt::format(
+            "the source's WAL ends at {}, before what was replicated already ({}): it was restored from a backup",
+            server_.insert.to_text(), std::max(recovered_.durable.commit, document_.confirmed).to_text()),
+        begin_anew};
+  }
+  bool const has_history = has_document_ && document_.confirmed != lsn{};
+  if (slot == nullptr) {
+    if (has_history || recovered_.durable != position{}) {
+      return error{severity::config, "slot.gone",
+                   fmt::format("replication slot {} does not exist any more, but this pipeline has replicated up to {}",
+                               name, std::max(recovered_.durable.commit, document_.confirmed).to_text()),
+                   begin_anew};
+    }
+    return result<void>();
+  }
+  if (slot->plugin != "pgoutput" || slot->database != server_.database) {
+    return error{
+        severity::config, "slot.foreign",
+        fmt::format(
+            "replication slot {} belongs to database {} and plugin {}; this pipeline needs database {} and pgoutput",
+            name, slot->database, slot->plugin, server_.database),
+        "Give the pipeline another slot name (source.slot)."};
+  }
+  if (slot->wal_status == "lost" || !slot->invalidation_reason.empty()) {
+    return error{severity::config, "slot.invalidated",
+                 fmt::format("replication slot {} was invalidated by the server{}{}", name,
+                             slot->invalidation_reason.empty()
+                                 ? ": it removed WAL that was still needed (max_slot_wal_keep_size)"
+                                 : ": ",
+                             slot->invalidation_reason),
+                 begin_anew};
+  }
+  if (has_history && slot->confirmed_flush && *slot->confirmed_flush > document_.confirmed) {
+    return error{
+        severity::config, "slot.ahead_of_state",
+        fmt::format(
+            "replication slot {} stands at {}, but this pipeline had confirmed only {}: the slot was recreated or "
+            "advanced by someone else",
+            name, slot->confirmed_flush->to_text(), document_.confirmed.to_text()),
+        begin_anew};
+  }
+  return result<void>();
+}
+
+asio::awaitable<result<void>> session::prepare_slot(pg::connection& source) {
+  auto const& name = config().source.slot;
+  // A killed predecessor's walsender may hold the slot for a moment.
+  for (int tries = 0;; ++tries) {
+    auto found = co_await catalog::find_slot(source, name);
+    if (!found) co_return fail(std::move(found));
+    auto const* const slot = *found ? &**found : nullptr;
+    if (auto fits = check_progress(slot); !fits) co_return fits;
+    if (slot == nullptr) break;
+    if (!slot->active) {
+      document_.confirmed = slot->confirmed_flush.value_or(lsn{});
+      document_.slot = name;
+      co_return result<void>();
+    }
+    if (tries == 50) {
+      co_return error{
+          life_.has_run ? severity::retry : severity::config, "slot.in_use",
+          fmt::format("replication slot {} is in use by another process (walsender pid {})", name, slot->active_pid),
+          "Another etl-stream runs this pipeline, or another program uses the slot: stop it, or set source.slot."};
+    }
+    co_await pause(co_await asio::this_coro::executor, milliseconds(200));
+  }
+  co_return co_await create_slot();
+}
+
+asio::awaitable<result<void>> session::name_those_in_the_way() {
+  auto const executor = co_await asio::this_coro::executor;
+  for (auto wait = milliseconds(3000);; wait = milliseconds(15'000)) {
+    co_await pause(executor, wait);  // cancelled when the slot is there
+    auto watcher = co_await pg::connection::connect(source_access(false));
+    if (!watcher) continue;
+    auto waited_for = co_await catalog::transactions_in_the_way(**watcher);
+    if (!waited_for) continue;
+    for (auto const& one : *waited_for) {
+      log::warning("the new slot waits for an open transaction to end",
+                   {{"pipeline", config().name}, {"transaction", std::string_view(one)}});
+    }
+  }
+}
+
+asio::awaitable<result<void>> session::create_slot() {
+  auto const& name = config().source.slot;
+  auto const sql =
+      fmt::format("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput {}", model::quote_identifier(name),
+                  server_.version < 150000                                     ? "NOEXPORT_SNAPSHOT"
+                  : server_.version >= 170000 && config().source.failover_slot ? "(SNAPSHOT 'nothing', FAILOVER true)"
+                                                                               : "(SNAPSHOT 'nothing')");
+  runtime::task_group group(co_await asio::this_coro::executor);
+  result<pg::rows> created = pg::rows();
+  auto const create = [&]() -> asio::awaitable<result<void>> {
+    created = co_await replication_->query(sql, "creating the replication slot");
+    group.cancel();
+    co_return result<void>();
+  };
+  group.spawn(create(), "slot creation");
+  group.spawn(name_those_in_the_way(), "slot watcher");
+  if (auto joined = co_await group.join(); !joined) co_return joined;
+  if (!created) {
+    auto failure = fail(std::move(created));
+    if (failure.sqlstate == "53400") {
+      failure.kind = severity::config;
+      failure.code = "source.no_slot_left";
+      failure.hint =
+          "Every replication slot is in use: raise max_replication_slots (and restart the server), or drop one that "
+          "SELECT * FROM pg_replication_slots shows as no longer needed.";
+    }
+    co_return failure;
+  }
+  auto const at = lsn::parse(created->text(0, 1));
+  document_.confirmed = at.value_or(lsn{});
+  document_.slot = name;
+  document_.made_slot = true;
+  log::info("replication slot created",
+            {{"pipeline", config().name}, {"slot", name}, {"lsn", document_.confirmed.to_text()}});
+  co_return result<void>();
+}
+
+asio::awaitable<result<void>> session::save_document() {
+  std::vector<model::document> entry;
+  entry.push_back({std::string(pipeline_document::key), document_.to_document()});
+  co_return co_await store_.put(std::move(entry));
+}
+
+asio::awaitable<result<void>> session::adopt_table(catalog::table facts) {
+  auto const relation = facts.relation;
+  if (binary_ && !destination::binary_transferable(*relation)) {
+    life_.only_text = true;
+    co_return error{
+        severity::retry, "source.needs_text",
+        fmt::format("table {} cannot be streamed in binary form; going on in text form", relation->quoted_name())};
+  }
+  auto& table = core_->tables.add(std::move(facts));
+  bool known_name = false;
+  for (auto const& [key, text] : documents_) {
+    if (!key.starts_with("table/")) continue;
+    auto parsed = copy_progress::parse(text);
+    if (!parsed) continue;
+    if (key == copy_progress::key(relation->oid)) {
+      table.progress = std::move(*parsed);
+      known_name = true;
+    } else if (parsed->schema == relation->schema && parsed->name == relation->name) {
+      known_name = true;  // an earlier table of this name: what the destination holds is ours
+    }
+  }
+  if (life_.stopped_tables.contains(relation->oid)) {
+    table.stopped = true;
+    table.progress.schema = relation->schema;
+    table.progress.name = relation->name;
+    table.progress.state = copy_state::stopped;
+    // The destination has to know before any row of the table is dropped: the next start copies it afresh.
+    core_->record_progress(table);
+    co_return result<void>();
+  }
+  auto ensured = co_await core_->destination.ensure_table(relation);
+  if (!ensured) {
+    auto failure = fail(std::move(ensured));
+    if (failure.kind == severity::retry || failure.kind == severity::bug) co_return failure;
+    core_->stop_table(table, failure);
+    co_return result<void>();
+  }
+  if (table.progress.state == copy_state::done && ensured->created &&
+      config().destination.type == config::destination_type::postgres) {
+    log::warning("the destination's table was gone; it is copied again",
+                 {{"pipeline", config().name}, {"table", table.name()}});
+    table.progress = {};
+  }
+  auto const state = table.progress.state;
+  bool const first_time = state == copy_state::pending || state == copy_state::stopped;
+  if (config().copy.mode == config::copy_mode::never && state == copy_state::stopped) {
+    error failure{severity::data, "table.needs_copy",
+                  fmt::format("table {} was stopped by an error, so changes of it are missing at the destination",
+                              relation->quoted_name())};
+    failure.hint = "Set copy.mode to \"when_new\" to have it copied afresh.";
+    failure.table = relation->oid;
+    core_->stop_table(table, failure);
+    co_return result<void>();
+  }
+  if (config().copy.mode == config::copy_mode::never) {
+    table.progress.state = copy_state::done;
+    co_return result<void>();
+  }
+  if (state == copy_state::done && config().copy.mode == config::copy_mode::when_new) co_return result<void>();
+
+  bool empty_it = state == copy_state::running && table.progress.whole;
+  if (first_time && ensured->has_rows) {
+    bool const ours = known_name || config().copy.existing_rows == config::existing_rows::replace;
+    if (!ours && config().copy.existing_rows == config::existing_rows::error) {
+      error failure{severity::data, "table.existing_rows",
+                    fmt::format("the destination's table {} has rows already, and this pipeline has not written them",
+                                relation->quoted_name())};
+      failure.hint =
+          "Empty it, or set copy.existing_rows to \"replace\" (they are removed first) or \"keep\" (they are kept and "
+          "updated).";
+      failure.table = relation->oid;
+      core_->stop_table(table, failure);
+      co_return result<void>();
+    }
+    empty_it = ours;
+  }
+  if (state == copy_state::done || state == copy_state::stopped) {
+    if (relation->key.empty() && ensured->has_rows) empty_it = true;
+    table.progress = {};
+  }
+  copier_->start(table, empty_it);
+  co_return result<void>();
+}
+
+// Home core, called by the stream: a table of the publication that was not there at the start.
+asio::awaitable<result<replicated_table*>> session::discover(std::uint32_t oid) {
+  std::optional<catalog::table> facts;
+  {
+    auto connection = co_await core_->metadata.take();
+    if (!connection) co_return fail(std::move(connection));
+    auto found = co_await catalog::published_table(**connection, publication_names(), oid);
+    if (!found) co_return fail(std::move(found));
+    facts = std::move(*found);
+  }
+  // Gone again, or left out by the file: its rows are not ours.
+  if (!facts || !config().source.tables.matches(facts->relation->schema, facts->relation->name)) co_return nullptr;
+  log::info("new table", {{"pipeline", config().name}, {"table", facts->relation->quoted_name()}});
+  core_->drain_wanted = true;
+  while (!core_->builder.empty() || core_->writing) {
+    core_->writer_wake.notify();
+    co_await core_->reader_wake.wait();
+  }
+  auto adopted = co_await adopt_table(std::move(*facts));
+  core_->drain_wanted = false;
+  core_->writer_wake.notify();
+  if (!adopted) co_return fail(std::move(adopted));
+  co_return core_->tables.find(oid);
+}
+
+// --- the stream ------------------------------------------------------------------------------------------------------
+
+asio::awaitable<result<void>> session::follow() {
+  std::string publications;
+  auto there = publication_names();
+  {
+    auto connection = co_await core_->metadata.take();
+    if (!connection) co_return fail(std::move(connection));
+    auto found = co_await catalog::find_publications(**connection, there);
+    if (!found) co_return fail(std::move(found));
+    for (auto const& one : *found)
+      publications += (publications.empty() ? "" : ",") + model::quote_identifier(one.name);
+  }
+  auto const sql = fmt::format("START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {}{})",
+                               model::quote_identifier(config().source.slot), document_.confirmed.to_text(),
+                               model::quote_literal(publications), binary_ ? ", binary 'true'" : "");
+  if (auto started = co_await replication_->begin_copy_out(sql, "starting the replication stream"); !started)
+    co_return started;
+  log::info("streaming", {{"pipeline", config().name},
+                          {"slot", config().source.slot},
+                          {"lsn", document_.confirmed.to_text()},
+                          {"tables", static_cast<std::int64_t>(core_->tables.size())}});
+  life_.has_run = true;
+  following_ = true;
+  core_->last_heard = std::chrono::steady_clock::now();
+
+  auto const can = destination_->what_it_can();
+  auto const timeout = server_.wal_sender_timeout;
+  auto interval = config().source.heartbeat.count() > 0 ? config().source.heartbeat : milliseconds(10'000);
+  if (timeout.count() > 0) interval = std::min(interval, timeout / 3);
+
+  stream reader(*core_, *copier_, *replication_);
+  writer writing(*core_, config().batch.max_fill.value_or(milliseconds(can.max_fill_ms)));
+  status telling(*core_, *replication_, document_, interval);
+  runtime::task_group group(core_->executor);
+  auto const then = [this](asio::awaitable<result<void>> task, bool& ended) -> asio::awaitable<result<void>> {
+    auto outcome = co_await std::move(task);
+    ended = true;
+    core_->settled.notify();
+    co_return outcome;
+  };
+  group.spawn(then(reader.run(), stream_ended_), "stream");
+  group.spawn(then(copier_->run(), copier_ended_), "copier");
+  group.spawn(writing.run(), "writer");
+  group.spawn(telling.run(), "status");
+  group.spawn(finish(), "finish");
+  group.spawn(watch(), "watch");
+  auto outcome = co_await group.join();
+  show_progress(true);
+  if (!outcome) {
+    auto failure = fail(std::move(outcome));
+    if (failure.kind == severity::data && failure.table != 0) {
+      // That table alone is given up; the others go on from what is durable.
+      if (auto* const table = core_->tables.find(failure.table); table != nullptr && !table->stopped) {
+        core_->stop_table(*table, failure);
+        std::vector<model::document> entry;
+        entry.push_back({copy_progress::key(failure.table), table->progress.to_document()});
+        if (auto saved = co_await store_.put(std::move(entry)); !saved) co_return saved;
+        co_return error{severity::retry, "table.stopped", "going on without a table"};
+      }
+    }
+    co_return failure;
+  }
+  bool stopped_tables = false;
+  core_->tables.each([&](replicated_table const& table) { stopped_tables = stopped_tables || table.stopped; });
+  if (around_.once && stopped_tables) {
+    co_return error{severity::config, "pipeline.tables_stopped", "not every table could be replicated; see above"};
+  }
+  co_return result<void>();
+}
+
+// Once stop() was called: waits for stream and copier to come to their end, then lets writer and status do so, all
+// within shutdown_timeout.
+asio::awaitable<result<void>> session::finish() {
+  while (!core_->stopping) co_await core_->settled.wait();
+  auto const until = std::chrono::steady_clock::now() + config().shutdown_timeout;
+  while (!core_->written_out) {
+    if (stream_ended_ && copier_ended_ && !core_->closing) {
+      core_->closing = true;
+      core_->writer_wake.notify();
+    }
+    auto const left = std::chrono::ceil<milliseconds>(until - std::chrono::steady_clock::now());
+    if (left.count() <= 0) {
+      co_return error{severity::retry, "pipeline.shutdown_timeout",
+                      "not everything was durable within shutdown_timeout; nothing is lost, the next start repeats it"};
+    }
+    co_await core_->settled.wait_for(left);
+  }
+  co_return result<void>();
+}
+
+// Looks after the whole a few times a second: `once`, a server that fell silent, the progress display.
+asio::awaitable<result<void>> session::watch() {
+  auto const quiet_limit = std::max(milliseconds(30'000), 3 * config().source.heartbeat);
+  auto moved = core_->received;
+  auto moved_at = std::chrono::steady_clock::now();
+  while (!core_->written_out) {
+    show_progress(false);
+    auto const quiet = std::chrono::steady_clock::now() - core_->last_heard;
+    if (!core_->waits_for_room && !core_->stopping && quiet > quiet_limit) {
+      co_return error{severity::retry, "source.silent",
+                      fmt::format("the source has not answered for {} s",
+                                  std::chrono::duration_cast<std::chrono::seconds>(quiet).count()),
+                      "The connection is given up and made anew."};
+    }
+    if (around_.once && !core_->stopping && copier_->finished()) {
+      if (core_->received >= fence_ && !core_->cursor.in_transaction()) {
+        core_->flush_wanted = true;
+        core_->writer_wake.notify();
+        if (core_->idle()) stop();
+      } else {
+        core_->ask_server = true;
+        core_->status_wake.notify();
+      }
+    }
+    if (core_->reconciler.remembered_keys() > most_remembered_keys) copier_->relieve();
+    if (core_->received != moved) {
+      moved = core_->received;
+      moved_at = std::chrono::steady_clock::now();
+    }
+    auto const wanted = std::max(copier_->waits_for(), core_->stopping ? lsn{} : fence_);
+    if (wanted > moved && std::chrono::steady_clock::now() - moved_at > stuck_after && !core_->waits_for_room) {
+      moved_at = std::chrono::steady_clock::now();
+      if (auto nudged = co_await nudge(); !nudged) co_return nudged;
+    }
+    co_await core_->settled.wait_for(milliseconds(around_.once ? 50 : 250));
+  }
+  co_return result<void>();
+}
+
+// An open transaction may leave WAL behind the last full page, which no server writes out by itself: it can be many
+// seconds before the stream gets there. The smallest commit that there is makes it.
+asio::awaitable<result<void>> session::nudge() {
+  if (server_.in_recovery) co_return result<void>();
+  auto connection = co_await core_->metadata.take();
+  if (!connection) co_return fail(std::move(connection));
+  auto sent = co_await (**connection)
+                  .query(
+                      "BEGIN; SET LOCAL synchronous_commit = local; SELECT pg_logical_emit_message(true, 'etl_stream', "
+                      "''); COMMIT",
+                      "moving the stream on");
+  if (!sent && sent.error().kind == severity::retry) co_return fail(std::move(sent));
+  if (!sent) {
+    // Not allowed: then the server's own pace has to do.
+    auto ended = co_await (**connection).query("ROLLBACK", "moving the stream on");
+    if (!ended) co_return fail(std::move(ended));
+  }
+  co_return result<void>();
+}
+
+void session::show_progress(bool ended) {
+  if (around_.progress == nullptr) return;
+  if (ended) {
+    around_.progress->done(config().name);
+    return;
+  }
+  copy_snapshot now;
+  now.pipeline = config().name;
+  for (auto& one : copier_->progress()) {
+    now.tables.push_back({std::move(one.name),
+                          one.done       ? table_copy::done
+                          : one.rows > 0 ? table_copy::running
+                                         : table_copy::waiting,
+                          one.rows, one.bytes_done, one.bytes_total});
+  }
+  if (!now.tables.empty()) around_.progress->show(now);
+}
+
+}  // namespace etl::pipeline

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/error.hpp"
+#include "pipeline/copier.hpp"
+#include "pipeline/home.hpp"
+#include "pipeline/progress.hpp"
+#include "pipeline/status.hpp"
+
+namespace etl::pipeline {
+
+// What a session needs of the process.
+struct surroundings {
+  boost::asio::io_context& home_core;
+  std::vector<boost::asio::io_context*> worker_cores;
+  runtime::blocking_worker& blocking;
+  std::function<asio::awaitable<std::shared_ptr<void>>()> admit;  // a place among the process's connections
+  progress_sink* progress = nullptr;
+  bool once = false;
+};
+
+// One attempt at running a pipeline: connect and check, create what is missing, copy, follow, stop. Home core.
+class session {
+ public:
+  session(lasting& life, state::store& store, surroundings around);
+  ~session();
+
+  // Until stop() (or, with `once`, until everything that was committed at the start is durable), or an error.
+  asio::awaitable<result<void>> run();
+  // Stops cleanly: ends the transaction that is being read, makes durable what is complete, says so to PostgreSQL.
+  // While following() only; before that, cancel run().
+  void stop();
+  [[nodiscard]] bool following() const { return following_; }
+
+ private:
+  asio::awaitable<result<void>> prepare();
+  asio::awaitable<result<void>> check_server(pg::connection& source);
+  // The tables that this pipeline replicates, by publication and source.tables; makes the publication if it is missing.
+  asio::awaitable<result<std::vector<catalog::table>>> choose_tables(pg::connection& source);
+  asio::awaitable<result<void>> make_publication(pg::connection& source);
+  asio::awaitable<result<void>> extend_publication(pg::connection& source,
+                                                   std::vector<catalog::publication> const& there);
+  asio::awaitable<result<void>> prepare_slot(pg::connection& source);
+  asio::awaitable<result<void>> create_slot();
+  // Tells which transactions a new slot waits for, every few seconds, until cancelled.
+  asio::awaitable<result<void>> name_those_in_the_way();
+  asio::awaitable<result<void>> open_destination(std::vector<catalog::table> const& tables);
+  asio::awaitable<result<void>> check_apart(pg::connection& source);
+  result<void> check_progress(catalog::slot const* slot) const;
+  asio::awaitable<result<void>> adopt_table(catalog::table facts);
+  asio::awaitable<result<replicated_table*>> discover(std::uint32_t oid);
+  asio::awaitable<result<void>> follow();
+  asio::awaitable<result<void>> watch();
+  asio::awaitable<result<void>> nudge();
+  asio::awaitable<result<void>> finish();
+  asio::awaitable<result<void>> save_document();
+  asio::awaitable<void> close();
+  void show_progress(bool ended);
+
+  [[nodiscard]] pg::connect_options source_access(bool replication) const;
+  [[nodiscard]] config::pipeline_config const& config() const { return life_.config; }
+  [[nodiscard]] std::vector<std::string> publication_names() const;
+
+  lasting& life_;
+  state::store& store_;
+  surroundings around_;
+  std::unique_ptr<destination::destination> destination_;
+  std::unique_ptr<home> core_;
+  std::unique_ptr<copier> copier_;
+  std::unique_ptr<pg::connection> replication_;
+  catalog::server_facts server_;
+  destination::recovered recovered_;
+  pipeline_document document_;
+  bool has_document_ = false;
+  std::map<std::string, std::string> documents_;  // what state and destination kept, by key
+  lsn fence_{};                                   // with `once`: where the source was at the start
+  bool binary_ = false;
+  bool following_ = false;
+  bool stream_ended_ = false;
+  bool copier_ended_ = false;
+};
+
+}  // namespace etl::pipeline

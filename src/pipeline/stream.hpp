@@ -1,0 +1,67 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <vector>
+
+#include "base/error.hpp"
+#include "model/relation.hpp"
+#include "pg/connection.hpp"
+#include "pgoutput/decoder.hpp"
+#include "pipeline/home.hpp"
+#include "replication/receive_habit.hpp"
+
+namespace etl::pipeline {
+
+class copier;
+
+// Reads the replication stream: decodes, assigns positions, routes rows into the batch, and keeps the reconciler and
+// the feedback up to date. Home core.
+class stream {
+ public:
+  stream(home& core, copier& copies, pg::connection& connection);
+
+  // Until the server ends the stream, an error, or home::stopping at the end of a transaction. An end by the server is
+  // an error of severity `retry`.
+  asio::awaitable<result<void>> run();
+
+ private:
+  asio::awaitable<result<void>> wait_for_more();
+  asio::awaitable<result<void>> wait_for_room();
+  result<void> keepalive(pgoutput::keepalive const& frame);
+  // Every message but Relation, which may have to ask the catalog. No coroutine: it runs once a row.
+  result<void> handle(pgoutput::message const& message);
+
+  result<void> begin(pgoutput::begin const& message);
+  result<void> commit(pgoutput::commit const& message);
+  result<void> insert(pgoutput::insert const& message);
+  result<void> update(pgoutput::update const& message);
+  result<void> remove(pgoutput::remove const& message);
+  result<void> truncate(pgoutput::truncate const& message);
+  asio::awaitable<result<void>> relation(pgoutput::relation const& message);
+
+  // The table of a row that is to be emitted; null when it is not replicated, stopped, or seen by its whole copy.
+  // Throws std::logic_error when the server sent no Relation message before the row.
+  replicated_table* table_of(std::uint32_t oid);
+  result<void> emit(replicated_table& table, model::operation kind, position at, pgoutput::tuple old_values,
+                    pgoutput::tuple new_row);
+  void touch(replicated_table& table, pgoutput::tuple values);
+  asio::awaitable<result<void>> describe(std::vector<model::column>& columns);
+  asio::awaitable<result<void>> adopt(replicated_table& table, model::relation schema);
+
+  home& core_;
+  copier& copies_;
+  pg::connection& connection_;
+  pgoutput::decoder decoder_;
+  pgoutput::message decoded_;
+  replication::receive_habit habit_;
+  std::vector<pgoutput::value> completed_;  // an update's new row with values filled in from the old one
+  std::uint32_t xid_ = 0;
+  std::int64_t commit_time_ = 0;
+  position last_emitted_{};
+  bool emitted_ = false;      // in this transaction
+  std::size_t taken_in_ = 0;  // bytes, since the habit was asked last
+  replication::habit way_;
+};
+
+}  // namespace etl::pipeline
