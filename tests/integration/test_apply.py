@@ -1,0 +1,308 @@
+"""What arrives is what the source did: keys, unchanged TOAST values, TRUNCATE, whole transactions, repairs, types."""
+
+import pytest
+
+from support.etl import wait_until
+
+both = pytest.mark.parametrize("to", ["postgres", "file"])
+
+
+def started(world, to="postgres", *tables, **sections):
+    pipeline = world.pipeline(to, **sections)
+    pipeline.start()
+    pipeline.wait_equal(*tables)
+    return pipeline
+
+
+def transaction(world, *statements):
+    session = world.session()
+    with session.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+    session.commit()
+    session.close()
+
+
+@both
+@pytest.mark.short
+def test_key_changes(world, to):
+    world.sql(
+        "CREATE TABLE t (a int, b text, body text, PRIMARY KEY (b, a));"
+        "INSERT INTO t SELECT n, 'k' || n, 'body ' || n FROM generate_series(1, 50) n"
+    )
+    pipeline = started(world, to, "t")
+    world.sql("UPDATE t SET a = a + 1000 WHERE a <= 10")
+    world.sql("UPDATE t SET b = upper(b), body = 'new' WHERE a BETWEEN 11 AND 20")
+    transaction(  # two keys swapped through a parking value
+        world,
+        "UPDATE t SET a = -1, b = 'parked' WHERE a = 21",
+        "UPDATE t SET a = 21, b = 'k21' WHERE a = 22",
+        "UPDATE t SET a = 22, b = 'k22' WHERE a = -1",
+    )
+    transaction(world, "DELETE FROM t WHERE a = 23", "INSERT INTO t VALUES (23, 'k23', 'again')")
+    transaction(
+        world,
+        "UPDATE t SET a = 124 WHERE a = 24",
+        "INSERT INTO t VALUES (24, 'k24', 'newcomer')",
+        "DELETE FROM t WHERE a = 124",
+    )
+    transaction(world, "INSERT INTO t VALUES (60, 'k60', '')", "UPDATE t SET a = 61 WHERE a = 60", "DELETE FROM t WHERE a = 61")
+    pipeline.wait_equal("t")
+    pipeline.stop()
+    pipeline.assert_equal("t")
+
+
+@both
+def test_keys_that_change_their_spelling_only(world, to):
+    world.sql("CREATE TABLE t (id numeric PRIMARY KEY, n int); INSERT INTO t VALUES (1.0, 1), (2.50, 2)")
+    pipeline = started(world, to, "t")
+    world.sql("UPDATE t SET id = 1.00, n = 10 WHERE id = 1")
+    world.sql("UPDATE t SET id = 2.5 WHERE id = 2.5")
+    pipeline.wait_equal("t")
+    pipeline.stop()
+
+
+TOAST = "(SELECT string_agg(md5((n * {0})::text), '') FROM generate_series(1, 400) n)"
+
+
+@both
+@pytest.mark.short
+@pytest.mark.parametrize("identity", ["DEFAULT", "FULL", "USING INDEX other_key"])
+def test_unchanged_toast_values(world, to, identity):
+    world.sql(
+        "CREATE TABLE t (id int PRIMARY KEY, other int NOT NULL, n int, body text, document json, list text[], raw bytea);"
+        "CREATE UNIQUE INDEX other_key ON t (other);"
+        "ALTER TABLE t ALTER body SET STORAGE EXTERNAL, ALTER document SET STORAGE EXTERNAL,"
+        " ALTER list SET STORAGE EXTERNAL, ALTER raw SET STORAGE EXTERNAL;"
+        f"ALTER TABLE t REPLICA IDENTITY {identity};"
+        f"INSERT INTO t SELECT n, n, n, {TOAST.format('m.n')}, json_build_object('a', {TOAST.format('m.n')}),"
+        f" ARRAY[{TOAST.format('m.n')}, 'x'], {TOAST.format('m.n')}::bytea FROM generate_series(1, 20) m(n)"
+    )
+    pipeline = started(world, to, "t")
+    world.sql("UPDATE t SET n = n + 100 WHERE id <= 5")
+    world.sql("UPDATE t SET id = id + 1000, other = other + 1000 WHERE id BETWEEN 6 AND 8")
+    world.sql("UPDATE t SET body = 'short' WHERE id BETWEEN 9 AND 10")
+    transaction(
+        world,
+        f"INSERT INTO t SELECT 30, 30, 0, {TOAST.format(7)}, NULL, NULL, NULL",
+        "UPDATE t SET n = 1 WHERE id = 30",
+        "UPDATE t SET id = 31, other = 31 WHERE id = 30",
+        "UPDATE t SET n = 2 WHERE id = 31",
+    )
+    transaction(
+        world,
+        "UPDATE t SET n = -1 WHERE id = 11",
+        "DELETE FROM t WHERE id = 11",
+        "INSERT INTO t (id, other, n) VALUES (11, 11, 5)",
+        "UPDATE t SET n = 6 WHERE id = 11",
+    )
+    pipeline.wait_equal("t")
+    pipeline.stop()
+    pipeline.assert_equal("t")
+
+
+@both
+def test_truncate_is_an_event_in_order(world, to):
+    world.sql(
+        "CREATE TABLE parent (id int PRIMARY KEY, n int); CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent);"
+        "CREATE TABLE other (id serial PRIMARY KEY, n int);"
+        "INSERT INTO parent SELECT n, n FROM generate_series(1, 10) n; INSERT INTO child VALUES (1, 1);"
+        "INSERT INTO other (n) SELECT generate_series(1, 5)"
+    )
+    pipeline = started(world, to, "parent", "child", "other")
+    transaction(
+        world,
+        "INSERT INTO other (n) VALUES (100)",
+        "TRUNCATE other RESTART IDENTITY",
+        "INSERT INTO other (n) VALUES (200), (201)",
+        "UPDATE other SET n = 202 WHERE n = 201",
+    )
+    pipeline.wait_equal("other")
+    transaction(world, "TRUNCATE parent CASCADE", "INSERT INTO parent VALUES (1, 11)", "INSERT INTO child VALUES (5, 1)")
+    pipeline.wait_equal("parent", "child", "other")
+    transaction(world, "TRUNCATE child, parent, other", "INSERT INTO other (n) VALUES (1)", "TRUNCATE other")
+    pipeline.wait_equal("parent", "child", "other")
+    assert pipeline.destination_rows("other") == []
+    pipeline.stop()
+
+
+def test_readers_never_see_half_a_transaction(world):
+    world.sql(
+        "CREATE TABLE a (id int PRIMARY KEY, n int); CREATE TABLE b (id int PRIMARY KEY, n int);"
+        "INSERT INTO a SELECT n, 100 FROM generate_series(1, 10) n; INSERT INTO b SELECT n, 100 FROM generate_series(1, 10) n"
+    )
+    pipeline = started(world, "postgres", "a", "b", batch={"max_rows": 3})
+    session = world.session()
+    for n in range(300):
+        with session.cursor() as cursor:
+            for _ in range(3):  # more rows than a batch holds
+                cursor.execute("UPDATE a SET n = n - 1 WHERE id = %s", (n % 10 + 1,))
+                cursor.execute("UPDATE b SET n = n + 1 WHERE id = %s", (n * 7 % 10 + 1,))
+        session.commit()
+        total = world.there("SELECT (SELECT sum(n) FROM a) + (SELECT sum(n) FROM b)")[0][0]
+        assert total == 2000
+    pipeline.wait_equal("a", "b")
+    pipeline.stop()
+
+
+def test_rows_that_somebody_else_changed_are_repaired(world):
+    world.sql("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t SELECT n, n FROM generate_series(1, 10) n")
+    pipeline = started(world, "postgres", "t")
+    world.there("DELETE FROM t WHERE id <= 3; INSERT INTO t (id, n) VALUES (20, -1), (21, -1)")
+    world.sql("UPDATE t SET n = n + 100 WHERE id <= 2")  # updates of missing rows
+    world.sql("DELETE FROM t WHERE id = 3")  # a removal of a missing row
+    world.sql("INSERT INTO t VALUES (20, 20), (21, 21), (22, 22)")  # rows already there
+    pipeline.wait_equal("t")
+    pipeline.stop()
+
+
+def test_a_lost_answer_repeats_nothing(world):
+    """The destination's session is ended while it commits: the program cannot know whether it did."""
+    world.sql("CREATE TABLE plain (n int); CREATE TABLE t (id int PRIMARY KEY, n int)")
+    pipeline = started(world, "postgres", "plain", "t")
+    for n in range(30):
+        world.sql("INSERT INTO plain VALUES (%s); INSERT INTO t VALUES (%s, 0)", n, n)
+        world.cluster.sql(
+            "postgres",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND application_name <> 'etl tests'",
+            world.destination,
+        )
+    pipeline.wait_equal("plain", "t", seconds=60)
+    pipeline.stop()
+    pipeline.assert_equal("plain", "t")
+
+
+def test_a_destination_that_stands_still_costs_no_connection(world):
+    """Standby status goes on while a write waits: PostgreSQL does not drop the client."""
+    world.sql("CREATE TABLE t (id int PRIMARY KEY)")
+    pipeline = world.pipeline(source={"url": world.cluster.url(world.source, options="-cwal_sender_timeout%3D2s")})
+    pipeline.start()
+    pipeline.wait_equal("t")
+    query = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s"
+    sender = world.sql(query, pipeline.slot)
+    with world.frozen("t"):
+        world.sql("INSERT INTO t SELECT generate_series(1, 10)")
+        world.wait_blocked("t")
+        began = world.sql("SELECT reply_time FROM pg_stat_replication WHERE pid = %s", sender[0][0])[0][0]
+        query_replies = "SELECT reply_time > %s + interval '5 seconds' FROM pg_stat_replication WHERE pid = %s"
+
+        def replied():
+            row = world.sql(query_replies, began, sender[0][0])
+            assert row, "PostgreSQL dropped the connection"
+            return row[0][0]
+
+        wait_until(replied, "replies for 5 s")
+    pipeline.wait_equal("t")
+    assert world.sql(query, pipeline.slot) == sender
+    pipeline.stop()
+
+
+def test_a_slow_destination_is_confirmed_while_it_is_behind(world):
+    """Else the source would keep WAL for as long as a backlog lasts, however much of it has arrived."""
+    world.sql("CREATE TABLE t (id int PRIMARY KEY)")
+    pipeline = started(world, "postgres", "t", batch={"max_rows": 100})
+    world.there(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.002); RETURN NEW; END';"
+        "CREATE TRIGGER slow BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION slow();"
+        "ALTER TABLE t ENABLE ALWAYS TRIGGER slow"
+    )
+    world.sql("INSERT INTO t SELECT generate_series(1, 50)")
+    early = pipeline.wal_end()
+    for first in range(100, 20_000, 100):
+        world.sql("INSERT INTO t SELECT generate_series(%s, %s)", first, first + 99)
+    pipeline.wait_confirmed(early)
+    assert world.there("SELECT count(*) FROM t")[0][0] < 19_000, "the destination was not slow"
+    pipeline.stop()
+
+
+TYPES = {
+    "boolean": ["true", "false"],
+    "smallint": ["-32768", "32767"],
+    "bigint": ["-9223372036854775808", "9223372036854775807"],
+    "real": ["'NaN'", "'-Infinity'", "1.17549435e-38", "0.1"],
+    "double precision": ["'Infinity'", "1e-300", "0.1", "'-0'"],
+    "numeric": ["'NaN'", "'Infinity'", "123456789012345678901234567890123456789012345.678900", "1e-20", "0.00"],
+    "money": ["'-12.34'"],
+    "text": ["''", "E'tab\\t line\\n quote\\\" back\\\\slash'", "'\\N'", "'größe 漢字 🙂'", "repeat('x', 100000)"],
+    "varchar(20)": ["'NULL'"],
+    "char(6)": ["'ab'"],
+    "bytea": ["'\\x00ff5c27'", "''"],
+    "date": ["'infinity'", "'0044-03-15 BC'", "'1500-02-28'"],
+    "time": ["'24:00:00'", "'00:00:00.000001'"],
+    "timetz": ["'12:30:00.5+05:45'"],
+    "timestamp": ["'-infinity'", "'2026-02-28 23:59:59.999999'"],
+    "timestamptz": ["'infinity'", "'2026-03-29 02:30:00+02'", "'0001-01-01 00:00:00+00 BC'"],
+    "interval": ["'-1 year 2 mons -3 days 04:05:06.789'"],
+    "uuid": ["'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'"],
+    "json": ["'{\"b\": 1,  \"a\": [1.10, null]}'"],
+    "jsonb": ["'{\"n\": 1234567890123456789012345678901234567890.5}'", "'\"text\"'", "'null'"],
+    "xml": ["'<a>b</a>'"],
+    "int[]": ["'{}'", "'{1,NULL,3}'", "'{{1,2},{3,4}}'", "'[0:1]={7,8}'"],
+    "text[]": ["ARRAY['NULL', NULL, '', 'a\"b', 'c,d']"],
+    "int4range": ["'[1,10)'", "'empty'"],
+    "datemultirange": ["'{[2026-01-01,2026-02-01)}'"],
+    "inet": ["'10.1.2.3/8'", "'::1'"],
+    "macaddr": ["'08:00:2b:01:02:03'"],
+    "bit(5)": ["B'10101'"],
+    "varbit": ["B''", "B'1'"],
+    "point": ["'(1.5,-2)'"],
+    "tsvector": ["'fat:2 cat:3'"],
+    "pg_lsn": ["'16/B374D848'"],
+    "mood": ["'sad'", "'so so'"],
+    "posint": ["1"],
+    "pair": ["ROW(1, 'a b')", "ROW(NULL, NULL)"],
+}
+
+
+@both
+def test_values_of_every_type(world, to):
+    kinds = (
+        "CREATE TYPE mood AS ENUM ('sad', 'so so'); CREATE DOMAIN posint AS int CHECK (value > 0);"
+        "CREATE TYPE pair AS (a int, b text)"
+    )
+    world.sql(kinds)
+    if to == "postgres":
+        world.there(kinds)  # types of one's own are the user's to bring
+    names = {kind: f"c{number}" for number, kind in enumerate(TYPES)}
+    columns = ", ".join(f"{name} {kind}" for kind, name in names.items())
+    world.sql(f"CREATE TABLE t (id serial PRIMARY KEY, {columns})")
+
+    def insert():
+        for kind, values in TYPES.items():
+            for value in values:
+                world.sql(f"INSERT INTO t ({names[kind]}) VALUES ({value})")
+
+    insert()
+    pipeline = started(world, to, "t")
+    insert()
+    pipeline.wait_equal("t")
+    pipeline.stop()
+
+
+@both
+def test_names_that_need_quotes(world, to):
+    world.sql(
+        'CREATE SCHEMA "Odd schema"; CREATE TABLE "Odd schema"."a.b""c" ("Id" int PRIMARY KEY, "select" text, "größe%" int);'
+        'INSERT INTO "Odd schema"."a.b""c" VALUES (1, \'x\', 2);'
+        "CREATE TABLE t (id int PRIMARY KEY, n int); CREATE TABLE \"T\" (id int PRIMARY KEY, n text)"
+    )
+    names = ['"Odd schema"."a.b""c"', "t", '"T"']
+    pipeline = started(world, to, *names)
+    world.sql('UPDATE "Odd schema"."a.b""c" SET "select" = \'y\'; INSERT INTO "Odd schema"."a.b""c" VALUES (2, NULL, NULL);')
+    world.sql("INSERT INTO t VALUES (1, 1); INSERT INTO \"T\" VALUES (1, 'one')")
+    pipeline.wait_equal(*names)
+    pipeline.stop()
+
+
+def test_chosen_tables_only(world):
+    world.sql(
+        "CREATE SCHEMA sales; CREATE TABLE sales.orders (id int PRIMARY KEY); CREATE TABLE sales.tmp_orders (id int PRIMARY KEY);"
+        "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY);"
+        "INSERT INTO sales.orders VALUES (1); INSERT INTO sales.tmp_orders VALUES (1); INSERT INTO t VALUES (1); INSERT INTO u VALUES (1)"
+    )
+    pipeline = started(world, "postgres", "sales.orders", "t", source={"tables": ["sales.*", "!sales.tmp_*", "t"]})
+    world.sql("INSERT INTO sales.tmp_orders VALUES (2); INSERT INTO u VALUES (2); INSERT INTO t VALUES (2)")
+    pipeline.wait_equal("t")
+    assert pipeline.destination_rows("u") is None
+    assert pipeline.destination_rows("sales.tmp_orders") is None
+    pipeline.stop()
