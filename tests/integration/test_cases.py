@@ -44,8 +44,7 @@ def test_case_01_transaction_open_when_the_copy_starts(world, to):
     cursor.execute("UPDATE big SET body = 'changed' WHERE id % 1000 = 7")
     cursor.execute("DELETE FROM big WHERE id % 1000 = 8")
     process = pipeline.start()
-    pipeline.wait_until(lambda: copied_rows(world, pipeline) > 0, "the first chunk")
-    with process.paused():
+    with process.paused_when(lambda: copied_rows(world, pipeline) > 0, "the first chunk"):
         assert copied_rows(world, pipeline) < ROWS, "the copy was over before the commit"
         session.commit()
     pipeline.wait_equal("big", seconds=60)

@@ -74,16 +74,30 @@ class Process:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def handles(self, number):
+        """Whether a handler for the signal is in place: the kernel's word."""
+        caught = re.search(r"SigCgt:\s+([0-9a-f]+)", Path(f"/proc/{self.pid}/status").read_text())
+        return bool(caught and int(caught[1], 16) >> (number - 1) & 1)
+
     def terminate(self, seconds=20):
-        """SIGTERM; the exit code."""
+        """SIGTERM, to a process that is past its first instants; the exit code."""
+        wait_until(lambda: self.exit_code is not None or self.handles(signal.SIGTERM), "a handler for SIGTERM")
         self.process.send_signal(signal.SIGTERM)
         return self.wait(seconds)
 
     @contextlib.contextmanager
-    def paused(self):
-        """While it lasts, the process does nothing at all."""
-        self.process.send_signal(signal.SIGSTOP)
+    def paused_when(self, condition, what, seconds=30):
+        """The process does nothing at all while this lasts. It runs in short slices up to here, and the condition is
+        looked at between them, so that little happens after the moment at which it came to hold."""
+
+        def after_a_slice():
+            self.process.send_signal(signal.SIGCONT)
+            time.sleep(0.01)
+            self.process.send_signal(signal.SIGSTOP)
+            return condition()
+
         try:
+            wait_until(after_a_slice, what, seconds, self.check_alive)
             yield
         finally:
             self.process.send_signal(signal.SIGCONT)
