@@ -26,6 +26,7 @@ static_assert(static_cast<std::size_t>(operation::copy) == operation_names.size(
 // pg_type.dat; these OIDs are part of PostgreSQL's protocol and never change.
 enum type_oid : std::uint32_t {
   bool_oid = 16,
+  bytea_oid = 17,
   int8_oid = 20,
   int2_oid = 21,
   int4_oid = 23,
@@ -33,6 +34,10 @@ enum type_oid : std::uint32_t {
   json_oid = 114,
   float4_oid = 700,
   float8_oid = 701,
+  date_oid = 1082,
+  time_oid = 1083,
+  timestamp_oid = 1114,
+  timestamptz_oid = 1184,
   numeric_oid = 1700,
   jsonb_oid = 3802,
 };
@@ -54,11 +59,30 @@ char* put(char* out, std::string_view text) {
 
 bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
 
+constexpr std::string_view hex_prefix = "\\x";
+
 }  // namespace
 
+std::string listed_name(std::string_view column) {
+  std::string listed = ",";
+  for (char const byte : column) {
+    if (byte == ',') {
+      listed += "%2C";
+    } else if (byte == '%') {
+      listed += "%25";
+    } else {
+      listed += byte;
+    }
+  }
+  listed += ',';
+  return listed;
+}
+
 ndjson_encoder::ndjson_encoder(model::relation_ptr table, ndjson_options const& options)
-    : table_(std::move(table)), on_unrepresentable_(options.on_unrepresentable) {
-  auto const shape_of = [](model::column const& column) {
+    : table_(std::move(table)),
+      on_unrepresentable_(options.on_unrepresentable),
+      on_beyond_range_(options.on_beyond_range) {
+  auto const shape_of = [&](model::column const& column) {
     switch (column.base_type_oid != 0 ? column.base_type_oid : column.type_oid) {
       case bool_oid:
         return shape::boolean;
@@ -68,8 +92,16 @@ ndjson_encoder::ndjson_encoder(model::relation_ptr table, ndjson_options const& 
       case oid_oid:
       case float4_oid:
       case float8_oid:
-      case numeric_oid:
         return shape::number;
+      case numeric_oid:
+        return options.numeric_as_text ? shape::numeric : shape::number;
+      case bytea_oid:
+        return options.bare_hex ? shape::hex : shape::text;
+      case date_oid:
+      case time_oid:
+      case timestamp_oid:
+      case timestamptz_oid:
+        return shape::time;
       case json_oid:
       case jsonb_oid:
         return shape::json;
@@ -85,6 +117,9 @@ ndjson_encoder::ndjson_encoder(model::relation_ptr table, ndjson_options const& 
                         .prefix_size = static_cast<std::uint32_t>(prefix.size()),
                         .column = static_cast<std::uint16_t>(i),
                         .as = shape_of(column)});
+    auto const listed = quote_json(listed_name(column.name));
+    listed_.push_back(listed.substr(2, listed.size() - 3));
+    most_unchanged_ += listed.size();
     prefixes_ += prefix;
     prefixes_.append(block::size - prefix.size() % block::size, ' ');
   }
@@ -100,6 +135,7 @@ ndjson_encoder::ndjson_encoder(model::relation_ptr table, ndjson_options const& 
   }
   heads_[static_cast<std::size_t>(operation::copy)] += "null";
   old_key_prefix_ = "," + quote_json(options.old_key_name) + ":";
+  if (!options.unchanged_name.empty()) unchanged_prefix_ = "," + quote_json(options.unchanged_name) + ":\",";
   set_commit_time(0);
 }
 
@@ -126,6 +162,7 @@ result<void> ndjson_encoder::encode(buffer& out, operation kind, position at, st
   if (removes || rekeys) most += most_for(key_, old_values);
   if (!removes) most += most_for(columns_, new_row);
   if (rekeys) most += old_key_prefix_.size();
+  if (!unchanged_prefix_.empty()) most += unchanged_prefix_.size() + most_unchanged_;
 
   char* const start = out.reserve(most);
   char* end = put(start, head);
@@ -141,6 +178,7 @@ result<void> ndjson_encoder::encode(buffer& out, operation kind, position at, st
     *end++ = '}';
   }
   end = removes ? write_columns(end, key_, old_values, found) : write_columns(end, columns_, new_row, found);
+  if (!removes && !unchanged_prefix_.empty()) end = write_unchanged(end, new_row);
   *end++ = '}';
   *end++ = '\n';
   if (found.why != problem::reason::none) return to_error(found);
@@ -178,6 +216,18 @@ char* ndjson_encoder::write_columns(char* out, std::vector<step> const& steps, p
   return out;
 }
 
+char* ndjson_encoder::write_unchanged(char* out, pgoutput::tuple row) const {
+  bool any = false;
+  for (auto const& how : columns_) {
+    if (row[how.column].kind != value_kind::unchanged) continue;
+    if (!any) out = put(out, unchanged_prefix_);
+    any = true;
+    out = put(out, listed_[how.column]);
+  }
+  if (any) *out++ = '"';
+  return out;
+}
+
 char* ndjson_encoder::write_value(char* out, step const& how, pgoutput::value const& v, problem& found) const {
   if (v.kind == value_kind::null) return put(out, "null");
   if (v.kind == value_kind::binary) {
@@ -193,6 +243,18 @@ char* ndjson_encoder::write_value(char* out, step const& how, pgoutput::value co
     case shape::json:
       out = write_on_one_line(out, v.data, high);
       break;
+    case shape::hex:
+      *out++ = '"';
+      out = put(out, v.data.starts_with(hex_prefix) ? v.data.substr(hex_prefix.size()) : v.data);
+      *out++ = '"';
+      return out;
+    case shape::numeric:
+    case shape::time:
+      if (on_beyond_range_ != unrepresentable::text && beyond_range(how, v.data) &&
+          write_instead(on_beyond_range_, problem::reason::beyond_range, out, how, found)) {
+        return out;
+      }
+      [[fallthrough]];
     case shape::text:
       *out++ = '"';
       out = write_escaped(out, v.data, high);
@@ -205,19 +267,30 @@ char* ndjson_encoder::write_value(char* out, step const& how, pgoutput::value co
 // PostgreSQL's numbers are JSON's, but for NaN, Infinity and -Infinity: those end in a letter.
 char* ndjson_encoder::write_number(char* out, step const& how, std::string_view digits, problem& found) const {
   if (!digits.empty() && is_digit(digits.back())) return put(out, digits);
-  switch (on_unrepresentable_) {
-    case unrepresentable::error:
-      found = {problem::reason::unrepresentable, how.column};
-      return out;
-    case unrepresentable::null:
-      return put(out, "null");
-    case unrepresentable::text:
-      break;
-  }
+  if (write_instead(on_unrepresentable_, problem::reason::unrepresentable, out, how, found)) return out;
   *out++ = '"';
   out = put(out, digits);
   *out++ = '"';
   return out;
+}
+
+bool ndjson_encoder::write_instead(unrepresentable policy, problem::reason why, char*& out, step const& how,
+                                   problem& found) const {
+  if (policy == unrepresentable::error) found = {why, how.column};
+  if (policy == unrepresentable::null) out = put(out, "null");
+  return policy != unrepresentable::text;
+}
+
+// A numeric without a modifier has no type that it could be beyond. Times: "infinity", "0044-03-15 BC",
+// "10000-01-01", "24:00:00".
+bool ndjson_encoder::beyond_range(step const& how, std::string_view text) const {
+  if (text.empty()) return false;
+  if (how.as == shape::numeric) return table_->columns[how.column].type_modifier >= 0 && !is_digit(text.back());
+  if (!is_digit(text.back()) || text.starts_with("24:")) return true;
+  auto const dash = text.find('-');
+  auto const colon = text.find(':');
+  bool const has_date = dash != std::string_view::npos && (colon == std::string_view::npos || dash < colon);
+  return has_date && dash > 4;
 }
 
 void ndjson_encoder::patch_position(char* line, position at) {
@@ -245,6 +318,14 @@ error ndjson_encoder::to_error(problem const& found) const {
               .message =
                   fmt::format("column {} of {} holds NaN or an infinity, which JSON numbers cannot say", column, table),
               .hint = "Set on_unrepresentable to \"text\" or \"null\".",
+              .table = table_->oid};
+    case problem::reason::beyond_range:
+      return {.kind = severity::data,
+              .code = "data.beyond_range",
+              .message = fmt::format("column {} of {} holds a value that the destination's type cannot: NaN, an "
+                                     "infinite date, one before Christ or beyond the year 9999, or 24:00:00",
+                                     column, table),
+              .hint = "Correct the value, or leave the column out of the publication.",
               .table = table_->oid};
     case problem::reason::binary:
     case problem::reason::none:

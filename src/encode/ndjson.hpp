@@ -27,7 +27,20 @@ struct ndjson_options {
   std::string commit_time_name = "_etl_commit_time";
   std::string old_key_name = "_etl_old_key";
   unrepresentable on_unrepresentable = unrepresentable::text;
+
+  // For destinations that load the lines into typed columns. Empty: not written. Else a row that leaves columns out
+  // because they are unchanged lists them in a text under this name, as listed_name() writes each.
+  std::string unchanged_name;
+  bool numeric_as_text = false;  // numeric in quotes, so that no reader takes it for a double
+  bool bare_hex = false;         // bytea without its \x
+  // What becomes of values that only PostgreSQL's types hold: NaN in a numeric(p,s), dates and timestamps that are
+  // infinite, before Christ or beyond the year 9999, the time 24:00:00.
+  unrepresentable on_beyond_range = unrepresentable::text;
 };
+
+// A column's name between two commas, to be looked for in the text under ndjson_options::unchanged_name: ",note,".
+// Commas and percent signs of the name are written as %2C and %25.
+[[nodiscard]] std::string listed_name(std::string_view column);
 
 // Rows of one table as JSON objects, one a line:
 //
@@ -35,8 +48,9 @@ struct ndjson_options {
 //
 // Integers, floats and numerics are written with the very digits that PostgreSQL sent; json and jsonb are embedded as
 // they are, on one line; booleans are true and false; everything else is a string of the type's text. Values that were
-// not sent (unchanged TOAST) are left out. A remove has the columns of the key alone, or the whole old row where there
-// is no key; a rekey has its old key as an object in "_etl_old_key"; a copied row's commit time is null.
+// not sent (unchanged TOAST) are left out, and listed behind the columns where the options ask for it. A remove has the
+// columns of the key alone, or the whole old row where there is no key; a rekey has its old key as an object in
+// "_etl_old_key"; a copied row's commit time is null.
 //
 // Prepared once for a relation. Not thread-safe: every core that encodes has its own.
 class ndjson_encoder {
@@ -55,7 +69,7 @@ class ndjson_encoder {
   static void patch_position(char* line, position at);
 
  private:
-  enum class shape : std::uint8_t { boolean, number, json, text };
+  enum class shape : std::uint8_t { boolean, number, numeric, json, hex, time, text };
   struct step {
     std::uint32_t prefix;       // where in prefixes_ the bytes ,"name": begin; padded to whole blocks
     std::uint32_t prefix_size;  // without the padding
@@ -64,7 +78,7 @@ class ndjson_encoder {
   };
   // The first value of a row that cannot be written.
   struct problem {
-    enum class reason : std::uint8_t { none, encoding, unrepresentable, binary } why = reason::none;
+    enum class reason : std::uint8_t { none, encoding, unrepresentable, beyond_range, binary } why = reason::none;
     std::uint16_t column = 0;
   };
 
@@ -72,17 +86,25 @@ class ndjson_encoder {
   char* write_columns(char* out, std::vector<step> const& steps, pgoutput::tuple row, problem& found) const;
   char* write_value(char* out, step const& how, pgoutput::value const& v, problem& found) const;
   char* write_number(char* out, step const& how, std::string_view digits, problem& found) const;
+  // For a value that is written as null or not at all: true when that is so, and `out` is behind it.
+  bool write_instead(unrepresentable policy, problem::reason why, char*& out, step const& how, problem& found) const;
+  char* write_unchanged(char* out, pgoutput::tuple row) const;
+  [[nodiscard]] bool beyond_range(step const& how, std::string_view text) const;
   void set_commit_time(std::int64_t commit_time);
   [[nodiscard]] error to_error(problem const& found) const;
 
   model::relation_ptr table_;
   unrepresentable on_unrepresentable_;
+  unrepresentable on_beyond_range_;
   std::string prefixes_;
   std::vector<step> columns_;
   std::vector<step> key_;             // in key order; all columns for a table without a key
   std::array<std::string, 5> heads_;  // of each operation: the line up to the commit time
   std::size_t position_offset_ = 0;
   std::string old_key_prefix_;
+  std::string unchanged_prefix_;     // empty: unchanged columns are not listed
+  std::vector<std::string> listed_;  // of each column: as listed_name(), escaped for JSON, without the first comma
+  std::size_t most_unchanged_ = 0;
   std::int64_t commit_time_ = 0;
   std::array<char, 29> commit_time_text_;
   std::size_t commit_time_size_ = 0;

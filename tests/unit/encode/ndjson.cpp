@@ -140,6 +140,59 @@ TEST_CASE("numbers that JSON cannot write") {
   }
 }
 
+TEST_CASE("values for typed columns") {
+  constexpr std::uint32_t date_oid = 1082, time_oid = 1083, timestamptz_oid = 1184;
+  constexpr std::int32_t ten_and_two = (10 << 16 | 2) + 4;
+  struct {
+    std::uint32_t type;
+    std::int32_t modifier;
+    std::string value;
+    std::string wanted;
+  } const cases[] = {
+      {numeric_oid, ten_and_two, "1.50", "\"1.50\""},
+      {numeric_oid, ten_and_two, "NaN", "data.beyond_range"},
+      {numeric_oid, -1, "NaN", "\"NaN\""},
+      {bytea_oid, -1, "\\x00ff", "\"00ff\""},
+      {bytea_oid, -1, "\\x", "\"\""},
+      {date_oid, -1, "2026-01-31", "\"2026-01-31\""},
+      {date_oid, -1, "infinity", "data.beyond_range"},
+      {date_oid, -1, "0044-03-15 BC", "data.beyond_range"},
+      {date_oid, -1, "10000-01-01", "data.beyond_range"},
+      {time_oid, -1, "23:59:59.999", "\"23:59:59.999\""},
+      {time_oid, -1, "24:00:00", "data.beyond_range"},
+      {timestamptz_oid, -1, "2026-01-31 10:00:00-05:30", "\"2026-01-31 10:00:00-05:30\""},
+      {timestamptz_oid, -1, "-infinity", "data.beyond_range"},
+  };
+  ndjson_options options;
+  options.numeric_as_text = options.bare_hex = true;
+  options.on_beyond_range = unrepresentable::error;
+  for (auto const& c : cases) {
+    auto table = make_relation({{"v", c.type}}, {});
+    table.columns[0].type_modifier = c.modifier;
+    auto const line = encode_one(table, operation::insert, {}, test_row({c.value}), options);
+    CHECK(line == (c.wanted.starts_with("data.") ? c.wanted : "{\"v\":" + c.wanted + "}"));
+  }
+  options.on_beyond_range = unrepresentable::null;
+  CHECK(encode_one(make_relation({{"v", date_oid}}, {}), operation::insert, {}, test_row({"infinity"}), options) ==
+        R"({"v":null})");
+}
+
+TEST_CASE("columns that are unchanged can be listed") {
+  ndjson_options options;
+  options.unchanged_name = "_etl_unchanged";
+  auto const table = make_relation({{"id", int4_oid}, {"a,%\"", text_oid}, {"b", text_oid}}, {0});
+  unchanged_value const same;
+  CHECK(encode_one(table, operation::update, {}, test_row({"1", same, same}), options) ==
+        R"({"id":1,"_etl_unchanged":",a%2C%25\",b,"})");
+  CHECK(encode_one(table, operation::update, {}, test_row({"1", nullptr, same}), options) ==
+        R"({"id":1,"a,%\"":null,"_etl_unchanged":",b,"})");
+  CHECK(encode_one(table, operation::update, {}, test_row({"1", "x", "y"}), options) ==
+        R"({"id":1,"a,%\"":"x","b":"y"})");
+  CHECK(encode_one(table, operation::rekey, test_row({"0", nullptr, nullptr}), test_row({"1", same, "y"}), options) ==
+        R"({"_etl_old_key":{"id":0},"id":1,"b":"y","_etl_unchanged":",a%2C%25\","})");
+  CHECK(encode::listed_name("a,%") == ",a%2C%25,");
+}
+
 TEST_CASE("a domain is written as the type below it") {
   auto table = make_relation({{"v", 99999}}, {});
   table.columns[0].base_type_oid = int4_oid;
