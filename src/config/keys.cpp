@@ -63,6 +63,32 @@ std::string_view connection(std::string_view text) {
   return uri || pairs ? "" : "a postgres:// URI, or key=value pairs as libpq takes them";
 }
 
+std::string_view long_identifier(std::string_view text) {
+  return !text.empty() && text.size() <= 255 ? "" : "1 to 255 bytes";
+}
+
+std::string_view account(std::string_view text) {
+  bool const fine = !text.empty() && std::ranges::all_of(text, [](char c) {
+    return only({&c, 1}, "-_.") || upper_case.find(c) != std::string_view::npos;
+  });
+  return fine
+             ? ""
+             : "letters, digits, hyphens, underscores and dots: the part of the address before .snowflakecomputing.com";
+}
+
+std::string_view https_address(std::string_view text) {
+  constexpr std::string_view scheme = "https://";
+  bool const fine = text.starts_with(scheme) && text.size() > scheme.size() &&
+                    text.find('/', scheme.size()) == std::string_view::npos;
+  return fine ? "" : "https:// and a host, with a port where it is not 443";
+}
+
+std::string_view pem_key(std::string_view text) {
+  bool const fine =
+      text.starts_with("-----BEGIN PRIVATE KEY-----") || text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----");
+  return fine ? "" : "a PKCS#8 key in PEM, which begins with BEGIN PRIVATE KEY or BEGIN ENCRYPTED PRIVATE KEY";
+}
+
 std::string_view not_empty(std::string_view text) { return text.empty() ? "a text that is not empty" : ""; }
 
 constexpr std::string_view sqlite_scheme = "sqlite:";
@@ -75,6 +101,15 @@ void put_state(pipeline_config& into, key_value&& value) {
   into.state.sqlite_path = std::get<std::string>(value).substr(sqlite_scheme.size());
 }
 
+// Only that of the destination's type is looked at.
+void put_path(pipeline_config& into, key_value&& value) {
+  into.destination.file.path = into.destination.duckdb.path = std::get<std::string>(std::move(value));
+}
+
+void put_schema(pipeline_config& into, key_value&& value) {
+  into.destination.snowflake.schema = into.destination.duckdb.schema = std::get<std::string>(std::move(value));
+}
+
 constexpr std::int64_t second = 1'000;
 constexpr std::int64_t hour = 3'600 * second;
 constexpr std::int64_t kib = 1 << 10;
@@ -83,7 +118,13 @@ constexpr std::int64_t gib = 1 << 30;
 
 // Each in the order of its enum.
 constexpr std::string_view binary_modes[] = {"auto", "on", "off"};
-constexpr std::string_view destination_types[] = {"postgres", "file", "null"};
+constexpr std::string_view destination_types[] = {"postgres", "snowflake", "duckdb", "python", "file", "null"};
+constexpr std::string_view apply_modes[] = {"merge", "task", "view", "append"};
+constexpr std::string_view transports[] = {"sdk", "rest"};
+constexpr std::string_view name_cases[] = {"preserve", "upper"};
+constexpr std::string_view on_reject_choices[] = {"stop", "quarantine"};
+constexpr std::string_view row_keepings[] = {"current", "history"};
+constexpr std::string_view batch_formats[] = {"arrow", "ndjson"};
 constexpr std::string_view compressions[] = {"none", "gzip", "zstd"};
 constexpr std::string_view null_encodings[] = {"ndjson", "none"};
 constexpr std::string_view copy_modes[] = {"when_new", "always", "never"};
@@ -92,7 +133,12 @@ constexpr std::string_view existing_rows_choices[] = {"error", "replace", "keep"
 constexpr auto source = &pipeline_config::source;
 constexpr auto destination = &pipeline_config::destination;
 constexpr auto postgres = &destination_config::postgres;
+constexpr auto snowflake = &destination_config::snowflake;
+constexpr auto duckdb = &destination_config::duckdb;
+constexpr auto python = &destination_config::python;
 constexpr auto file = &destination_config::file;
+constexpr owners has_metadata = {destination_type::file, destination_type::snowflake, destination_type::duckdb,
+                                 destination_type::python};
 constexpr auto copy = &pipeline_config::copy;
 constexpr auto batch = &pipeline_config::batch;
 
@@ -178,53 +224,192 @@ constexpr key table[] = {
      .type = key_type::secret,
      .summary = "the database to replicate to",
      .required = true,
-     .of = belongs_to::postgres,
+     .of = {destination_type::postgres},
      .complaint = connection,
      .set = put<destination, postgres, &postgres_destination::url>},
     {.path = "destination.password",
      .type = key_type::secret,
      .summary = "the password, kept apart from the URL",
-     .of = belongs_to::postgres,
+     .of = {destination_type::postgres},
      .complaint = not_empty,
      .set = put<destination, postgres, &postgres_destination::password>},
-    {.path = "destination.path",
-     .summary = "the directory to write to, or - for standard output",
+    {.path = "destination.account",
+     .summary = "the account identifier, such as myorg-account",
      .required = true,
-     .of = belongs_to::file,
+     .of = {destination_type::snowflake},
+     .complaint = account,
+     .set = put<destination, snowflake, &snowflake_destination::account>},
+    {.path = "destination.user",
+     .summary = "the user that the key pair belongs to",
+     .required = true,
+     .of = {destination_type::snowflake},
      .complaint = not_empty,
-     .set = put<destination, file, &file_destination::path>},
+     .set = put<destination, snowflake, &snowflake_destination::user>},
+    {.path = "destination.private_key",
+     .type = key_type::secret,
+     .summary = "the user's private key, as PKCS#8 in PEM",
+     .required = true,
+     .of = {destination_type::snowflake},
+     .complaint = pem_key,
+     .set = put<destination, snowflake, &snowflake_destination::private_key>},
+    {.path = "destination.passphrase",
+     .type = key_type::secret,
+     .summary = "the passphrase of an encrypted private key",
+     .of = {destination_type::snowflake},
+     .complaint = not_empty,
+     .set = put<destination, snowflake, &snowflake_destination::passphrase>},
+    {.path = "destination.database",
+     .summary = "the database to write to",
+     .required = true,
+     .of = {destination_type::snowflake},
+     .complaint = long_identifier,
+     .set = put<destination, snowflake, &snowflake_destination::database>},
+    {.path = "destination.schema",
+     .summary = "the schema of the target tables",
+     .fallback = "PUBLIC, or for duckdb that of the source",
+     .fallback_is_toml = false,
+     .of = {destination_type::snowflake, destination_type::duckdb},
+     .complaint = long_identifier,
+     .set = put_schema},
+    {.path = "destination.landing_schema",
+     .summary = "the schema of the tables that rows arrive in",
+     .fallback = R"("ETL_SCHEMA")",
+     .of = {destination_type::snowflake},
+     .complaint = long_identifier,
+     .set = put<destination, snowflake, &snowflake_destination::landing_schema>},
+    {.path = "destination.warehouse",
+     .summary = "the warehouse that runs DDL and MERGE",
+     .fallback = "the user's default",
+     .fallback_is_toml = false,
+     .of = {destination_type::snowflake},
+     .complaint = long_identifier,
+     .set = put<destination, snowflake, &snowflake_destination::warehouse>},
+    {.path = "destination.role",
+     .summary = "the role to act as",
+     .fallback = "the user's default",
+     .fallback_is_toml = false,
+     .of = {destination_type::snowflake},
+     .complaint = long_identifier,
+     .set = put<destination, snowflake, &snowflake_destination::role>},
+    {.path = "destination.apply",
+     .type = key_type::choice,
+     .summary = "how rows that arrived get into the target tables",
+     .fallback = R"("merge")",
+     .of = {destination_type::snowflake},
+     .choices = apply_modes,
+     .set = put<destination, snowflake, &snowflake_destination::apply>},
+    {.path = "destination.apply_every",
+     .type = key_type::duration,
+     .summary = "how often rows that arrived are merged, at most",
+     .fallback = R"("1min")",
+     .of = {destination_type::snowflake},
+     .least = second,
+     .most = 24 * hour,
+     .set = put<destination, snowflake, &snowflake_destination::apply_every>},
+    {.path = "destination.transport",
+     .type = key_type::choice,
+     .summary = "what carries rows: the official SDK, or REST",
+     .fallback = R"("sdk")",
+     .of = {destination_type::snowflake},
+     .choices = transports,
+     .set = put<destination, snowflake, &snowflake_destination::transport>},
+    {.path = "destination.channels",
+     .type = key_type::integer,
+     .summary = "how many channels each table has",
+     .fallback = "2",
+     .of = {destination_type::snowflake},
+     .least = 1,
+     .most = 64,
+     .set = put<destination, snowflake, &snowflake_destination::channels>},
+    {.path = "destination.case",
+     .type = key_type::choice,
+     .summary = "how names of the source are written",
+     .fallback = R"("preserve")",
+     .of = {destination_type::snowflake},
+     .choices = name_cases,
+     .set = put<destination, snowflake, &snowflake_destination::name_case>},
+    {.path = "destination.on_reject",
+     .type = key_type::choice,
+     .summary = "what becomes of rows that the service refuses",
+     .fallback = R"("stop")",
+     .of = {destination_type::snowflake},
+     .choices = on_reject_choices,
+     .set = put<destination, snowflake, &snowflake_destination::on_reject>},
+    {.path = "destination.endpoint",
+     .summary = "another address of the account, for a private link",
+     .fallback = "https://ACCOUNT.snowflakecomputing.com",
+     .fallback_is_toml = false,
+     .of = {destination_type::snowflake},
+     .complaint = https_address,
+     .set = put<destination, snowflake, &snowflake_destination::endpoint>},
+    {.path = "destination.ca_file",
+     .summary = "certificate authorities to trust instead of the system's, in PEM",
+     .of = {destination_type::snowflake},
+     .complaint = not_empty,
+     .set = put<destination, snowflake, &snowflake_destination::ca_file>},
+    {.path = "destination.mode",
+     .type = key_type::choice,
+     .summary = "whether tables hold the current rows or every version of them",
+     .fallback = R"("current")",
+     .of = {destination_type::duckdb},
+     .choices = row_keepings,
+     .set = put<destination, duckdb, &duckdb_destination::mode>},
+    {.path = "destination.module",
+     .summary = "the Python module that takes the rows: a .py file, or a dotted name",
+     .required = true,
+     .of = {destination_type::python},
+     .complaint = not_empty,
+     .set = put<destination, python, &python_destination::module>},
+    {.path = "destination.format",
+     .type = key_type::choice,
+     .summary = "how batches are handed to the module",
+     .fallback = R"("arrow")",
+     .of = {destination_type::python},
+     .choices = batch_formats,
+     .set = put<destination, python, &python_destination::format>},
+    {.path = "destination.settings",
+     .type = key_type::settings,
+     .summary = "what the module's open() gets",
+     .of = {destination_type::python},
+     .set = put<destination, python, &python_destination::settings>},
+    {.path = "destination.path",
+     .summary = "the directory (or DuckDB file) to write to, or - for standard output",
+     .required = true,
+     .of = {destination_type::file, destination_type::duckdb},
+     .complaint = not_empty,
+     .set = put_path},
     {.path = "destination.compression",
      .type = key_type::choice,
      .summary = "how segments are compressed",
      .fallback = R"("none")",
-     .of = belongs_to::file,
+     .of = {destination_type::file},
      .choices = compressions,
      .set = put<destination, file, &file_destination::compression>},
     {.path = "destination.segment_bytes",
      .type = key_type::size,
      .summary = "the size, before compression, at which a segment is closed",
      .fallback = R"("64MiB")",
-     .of = belongs_to::file,
+     .of = {destination_type::file},
      .least = 64 * kib,
      .most = 16 * gib,
      .set = put<destination, file, &file_destination::segment_bytes>},
     {.path = "destination.operation_column",
      .summary = "the column that says what happened to the row",
      .fallback = R"("_etl_operation")",
-     .of = belongs_to::file,
+     .of = has_metadata,
      .complaint = identifier,
-     .set = put<destination, file, &file_destination::operation_column>},
+     .set = put<destination, &destination_config::operation_column>},
     {.path = "destination.commit_time_column",
      .summary = "the column that holds the time of the source's commit",
      .fallback = R"("_etl_commit_time")",
-     .of = belongs_to::file,
+     .of = has_metadata,
      .complaint = identifier,
-     .set = put<destination, file, &file_destination::commit_time_column>},
+     .set = put<destination, &destination_config::commit_time_column>},
     {.path = "destination.encoding",
      .type = key_type::choice,
      .summary = "how rows are encoded before they are thrown away",
      .fallback = R"("ndjson")",
-     .of = belongs_to::null,
+     .of = {destination_type::null},
      .choices = null_encodings,
      .set = put<destination, &destination_config::null, &null_destination::encoding>},
 
@@ -286,6 +471,13 @@ constexpr key table[] = {
      .most = hour,
      .set = put<batch, &batch_config::max_fill>},
 
+    {.path = "python.venv",
+     .summary = "the virtual environment with the packages that Python destinations need",
+     .fallback = "the one that etl-stream python setup makes",
+     .fallback_is_toml = false,
+     .complaint = not_empty,
+     .set = put<&pipeline_config::python, &python_config::venv>},
+
     {.path = "state.url",
      .summary = "where the pipeline keeps how far its copy is",
      .fallback = "sqlite:$XDG_STATE_HOME/etl-stream/NAME.db",
@@ -302,6 +494,8 @@ std::string bounds(key const& which, std::string_view noun, ToText const& to_tex
 }  // namespace
 
 std::span<key const> keys() { return table; }
+
+std::string_view name_of(destination_type type) { return destination_types[static_cast<std::size_t>(type)]; }
 
 key const* find_key(std::string_view path) {
   auto const found = std::ranges::find(table, path, &key::path);
@@ -324,6 +518,8 @@ std::string describe_type(key const& which) {
       return bounds(which, "duration", [](auto n) { return duration_text(std::chrono::milliseconds(n)); });
     case key_type::tables:
       return "table names";
+    case key_type::settings:
+      return "table of secrets";
     case key_type::choice:
       break;
   }

@@ -109,6 +109,8 @@ std::string_view wanted_of(key_type type) {
       return R"(a text, { env = "VARIABLE" } or { file = "path" })";
     case key_type::tables:
       return R"(an array of table names, or { include = […], exclude = […] })";
+    case key_type::settings:
+      return R"(a table of texts, such as { path = "…", token = { env = "VARIABLE" } })";
     case key_type::boolean:
       return "true or false";
     case key_type::integer:
@@ -120,30 +122,14 @@ std::string_view wanted_of(key_type type) {
   return "a text";
 }
 
-std::string_view name_of(belongs_to type) {
-  switch (type) {
-    case belongs_to::postgres:
-      return "postgres";
-    case belongs_to::file:
-      return "file";
-    case belongs_to::null:
-      return "null";
-    case belongs_to::all:
-      break;
+// "file or duckdb"
+std::string names_of(owners of) {
+  std::string names;
+  auto const types = find_key("destination.type")->choices;
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    if (of.has(static_cast<destination_type>(i))) names += (names.empty() ? "" : " or ") + std::string(types[i]);
   }
-  return "";
-}
-
-belongs_to as_owner(destination_type type) {
-  switch (type) {
-    case destination_type::postgres:
-      return belongs_to::postgres;
-    case destination_type::file:
-      return belongs_to::file;
-    case destination_type::null:
-      break;
-  }
-  return belongs_to::null;
+  return names;
 }
 
 std::string joined(std::string_view section, std::string_view name) {
@@ -264,6 +250,8 @@ class reader {
         return secret_value(which, node);
       case key_type::tables:
         return tables_value(which.path, node);
+      case key_type::settings:
+        return settings_value(which, node);
       case key_type::boolean:
         if (auto const value = node.value_exact<bool>()) return *value;
         break;
@@ -394,6 +382,24 @@ class reader {
     return std::nullopt;
   }
 
+  std::optional<key_value> settings_value(key const& which, toml::node const& node) {
+    auto const* const table = node.as_table();
+    if (table == nullptr) {
+      wrong_type(which.path, node, wanted_of(which.type));
+      return std::nullopt;
+    }
+    std::map<std::string, secret> settings;
+    bool fine = true;
+    for (auto const& [name, inner] : *table) {
+      auto const path = joined(which.path, name.str());
+      auto value = secret_value({.path = path, .type = key_type::secret}, inner);
+      fine = fine && value;
+      if (value) settings.emplace(name.str(), std::get<secret>(std::move(*value)));
+    }
+    if (!fine) return std::nullopt;
+    return settings;
+  }
+
   std::optional<key_value> tables_value(std::string_view path, toml::node const& node) {
     table_filter filter;
     bool fine = true;
@@ -456,15 +462,15 @@ class reader {
 
   void finish(toml::table const& root) {
     bool const typed = seen_.contains("destination.type") && fine("destination.type");
-    auto const owner = as_owner(config_.destination.type);
+    auto const type = config_.destination.type;
     for (auto const& which : keys()) {
       auto const here = seen_.find(which.path);
-      bool const ours = which.of == belongs_to::all || (typed && which.of == owner);
+      bool const ours = which.of.every() || (typed && which.of.has(type));
       if (here != seen_.end()) {
         if (!ours && typed) {
           complain(which.path, here->second, "config.other_destination",
-                   fmt::format("{} is a key of the {} destination, and this one is {}", which.path, name_of(which.of),
-                               name_of(owner)));
+                   fmt::format("{} is a key of the {} destination, and this one is {}", which.path, names_of(which.of),
+                               name_of(type)));
         }
       } else if (which.required && ours && !meant_.contains(which.path)) {
         missing(root, which);
@@ -494,8 +500,11 @@ class reader {
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
       }
     }
-    auto& path = config_.destination.file.path;
-    if (!path.empty() && path != "-") path = absolute(path);
+    auto& target = config_.destination;
+    for (auto* const path : {&target.file.path, &target.duckdb.path, &target.snowflake.ca_file, &config_.python.venv}) {
+      if (!path->empty() && *path != "-") *path = absolute(*path);
+    }
+    if (target.python.module.ends_with(".py")) target.python.module = absolute(target.python.module);
     auto& state = config_.state.sqlite_path;
     if (!state.empty()) {
       state = absolute(state);
@@ -532,11 +541,11 @@ class reader {
                "config.bad_value", "copy.max_memory is smaller than copy.chunk_size",
                fmt::format("make it {} or more", size_text(static_cast<std::int64_t>(copy.chunk_size))));
     }
-    if (config_.destination.type != destination_type::file) return;
+    if (auto const type = config_.destination.type; !find_key("destination.operation_column")->of.has(type)) return;
     std::pair<std::string_view, std::string_view> const columns[] = {
         {"destination.position_column", config_.destination.position_column},
-        {"destination.operation_column", config_.destination.file.operation_column},
-        {"destination.commit_time_column", config_.destination.file.commit_time_column},
+        {"destination.operation_column", config_.destination.operation_column},
+        {"destination.commit_time_column", config_.destination.commit_time_column},
     };
     for (auto later = std::begin(columns); later != std::end(columns); ++later) {
       for (auto earlier = std::begin(columns); earlier != later; ++earlier) {
@@ -623,7 +632,7 @@ load_outcome load(std::span<std::string const> files, environment const& variabl
               fmt::format("the pipelines {} and {} use the slot {} of one source", a.name, b.name, b.source.slot),
               "set source.slot: a slot serves one pipeline");
       }
-      auto const& path = b.destination.file.path;
+      auto const& path = b.destination.file.path;  // that of duckdb, too
       if (!path.empty() && path == a.destination.file.path) {
         clash(*later, "destination.path", fmt::format("the pipelines {} and {} write to {}", a.name, b.name, path),
               "give each a place of its own");

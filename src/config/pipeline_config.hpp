@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -29,7 +30,7 @@ struct source_config {
   friend bool operator==(source_config const&, source_config const&) = default;
 };
 
-enum class destination_type : std::uint8_t { postgres, file, null };
+enum class destination_type : std::uint8_t { postgres, snowflake, duckdb, python, file, null };
 enum class compression_method : std::uint8_t { none, gzip, zstd };
 enum class null_encoding : std::uint8_t { ndjson, none };
 
@@ -40,12 +41,60 @@ struct postgres_destination {
   friend bool operator==(postgres_destination const&, postgres_destination const&) = default;
 };
 
+// How the landing table's rows become the target table's.
+enum class apply_mode : std::uint8_t { merge, task, view, append };
+enum class snowflake_transport : std::uint8_t { sdk, rest };
+// How names of PostgreSQL are written in Snowflake, where unquoted ones are upper case.
+enum class name_case : std::uint8_t { preserve, upper };
+// What becomes of rows that the service refuses.
+enum class on_reject : std::uint8_t { stop, quarantine };
+
+struct snowflake_destination {
+  std::string account;
+  std::string endpoint;  // empty: https://ACCOUNT.snowflakecomputing.com
+  std::string ca_file;   // absolute; empty: the system's certificate authorities
+  std::string user;
+  secret private_key;  // PKCS#8 PEM
+  std::optional<secret> passphrase;
+  std::string database;
+  std::string schema = "PUBLIC";
+  std::string landing_schema = "ETL_SCHEMA";
+  std::string warehouse;
+  std::string role;  // empty: the user's default role
+  apply_mode apply = apply_mode::merge;
+  std::chrono::milliseconds apply_every = std::chrono::seconds(60);
+  snowflake_transport transport = snowflake_transport::sdk;
+  unsigned channels = 2;  // per table
+  config::name_case name_case = config::name_case::preserve;
+  config::on_reject on_reject = config::on_reject::stop;
+
+  friend bool operator==(snowflake_destination const&, snowflake_destination const&) = default;
+};
+
+enum class row_keeping : std::uint8_t { current, history };
+
+struct duckdb_destination {
+  std::string path;    // absolute
+  std::string schema;  // empty: that of the source
+  row_keeping mode = row_keeping::current;
+
+  friend bool operator==(duckdb_destination const&, duckdb_destination const&) = default;
+};
+
+enum class batch_format : std::uint8_t { arrow, ndjson };
+
+struct python_destination {
+  std::string module;  // an absolute path of a .py file, or a dotted name
+  batch_format format = batch_format::arrow;
+  std::map<std::string, secret> settings;  // handed to the module's open()
+
+  friend bool operator==(python_destination const&, python_destination const&) = default;
+};
+
 struct file_destination {
   std::string path;  // absolute, or "-" for standard output
   compression_method compression = compression_method::none;
   std::uint64_t segment_bytes = 64 << 20;  // before compression
-  std::string operation_column = "_etl_operation";
-  std::string commit_time_column = "_etl_commit_time";
 
   friend bool operator==(file_destination const&, file_destination const&) = default;
 };
@@ -58,9 +107,15 @@ struct null_destination {
 
 struct destination_config {
   destination_type type = destination_type::null;
+  // What columns of metadata are called, where rows have them.
   std::string position_column = "_etl_position";
+  std::string operation_column = "_etl_operation";
+  std::string commit_time_column = "_etl_commit_time";
   // Only the one that `type` names is filled in.
   postgres_destination postgres;
+  snowflake_destination snowflake;
+  duckdb_destination duckdb;
+  python_destination python;
   file_destination file;
   null_destination null;
 
@@ -96,6 +151,12 @@ struct state_config {
   friend bool operator==(state_config const&, state_config const&) = default;
 };
 
+struct python_config {
+  std::string venv;  // absolute; empty: the one that `etl-stream python setup` makes
+
+  friend bool operator==(python_config const&, python_config const&) = default;
+};
+
 struct pipeline_config {
   std::string name;
   std::string file;  // where it was read from, for messages
@@ -104,6 +165,7 @@ struct pipeline_config {
   copy_config copy;
   batch_config batch;
   state_config state;
+  python_config python;
   std::chrono::milliseconds shutdown_timeout = std::chrono::seconds(10);
 
   friend bool operator==(pipeline_config const&, pipeline_config const&) = default;

@@ -27,6 +27,9 @@ struct capabilities {
   bool orders_tables = false;        // wants rows in order across tables, too
   bool splits_transactions = false;  // a batch that ends inside a source transaction may become durable by itself
   bool appends = false;              // keeps every row version (history), not the current state
+  bool positions_by_table = false;   // open() knows no position; ensure_table() says each table's
+  bool row_origins = false;          // wants model::table_rows::origins
+  std::uint16_t lanes = 1;           // a table: the rows of each lane are in order and apart (table_rows::lane)
   std::size_t max_rows = 0;          // good defaults for [batch]
   std::size_t max_bytes = 0;
   std::int64_t max_fill_ms = 0;  // how long accepted rows may wait for being made durable; they are accepted at once
@@ -41,7 +44,10 @@ struct recovered {
 struct table_state {
   bool created = false;   // ensure_table made it just now
   bool has_rows = false;  // there were rows before this pipeline's first copy
-  position durable{};     // for destinations with a position per table: rows at or below are dropped; else zero
+  // With capabilities::positions_by_table. A lane drops the rows at or below its own position by itself, so what is
+  // to arrive at all has to be behind the furthest.
+  position durable{};   // what every lane of the table holds
+  position furthest{};  // what some lane holds
 };
 
 struct counters {
@@ -67,8 +73,12 @@ class destination {
   // Applies a batch. On return the rows are accepted, not yet durable. May move out of `batch`.
   virtual asio::awaitable<result<void>> write(model::batch& batch) = 0;
   // Makes what was accepted durable as far as complete (whole transactions unless splits_transactions), and returns
-  // the position up to which everything is.
+  // the position up to which everything is. A service that is slow at that returns what is durable by now: it is asked
+  // again until the last accepted row is, and sees to it that this makes no busy loop.
   virtual asio::awaitable<result<position>> flush() = 0;
+  // Everything is durable and the run is over: brings what readers see up to it, where that lags behind. Only where
+  // somebody waits for it (`run --once`).
+  virtual asio::awaitable<result<void>> catch_up() { co_return result<void>(); }
   // Lets go of connections and files, with a deadline of its own; never fails, never throws.
   virtual asio::awaitable<void> close() = 0;
 

@@ -25,8 +25,9 @@ std::unique_ptr<destination> make_postgres(config::pipeline_config const& pipeli
 std::unique_ptr<destination> make_file(config::pipeline_config const& pipeline) {
   auto const& asked = pipeline.destination.file;
   if (asked.path == "-") {
-    return std::make_unique<standard_output>(
-        standard_output::names{pipeline.destination.position_column, asked.operation_column, asked.commit_time_column});
+    return std::make_unique<standard_output>(standard_output::names{pipeline.destination.position_column,
+                                                                    pipeline.destination.operation_column,
+                                                                    pipeline.destination.commit_time_column});
   }
   return std::make_unique<file_destination>(
       file::store_options{asked.path, pipeline.name, asked.compression, asked.segment_bytes});
@@ -40,6 +41,10 @@ result<std::unique_ptr<destination>> make(config::pipeline_config const& pipelin
       return make_postgres(pipeline, std::move(around));
     case config::destination_type::file:
       return make_file(pipeline);
+    case config::destination_type::snowflake:
+    case config::destination_type::duckdb:
+    case config::destination_type::python:
+      return error{severity::config, "destination.not_built", "this build lacks that type of destination"};
     case config::destination_type::null:
       return std::make_unique<null_destination>(
           pipeline.destination.null.encoding == config::null_encoding::ndjson ? encoding::ndjson : encoding::none);

@@ -14,6 +14,9 @@ struct dependencies {
   // Waits for a place among the process's connections, which is kept until the connection is gone. Empty: no limit.
   std::function<asio::awaitable<std::shared_ptr<void>>()> admit;
   bool binary = false;  // the source sends values in binary form
+  // What a destination wants to know of its pipeline's earlier attempts in this process. Made by the destination that
+  // needs it, kept as long as the pipeline.
+  std::shared_ptr<void>* memory = nullptr;
 };
 
 // The destination that the configuration asks for, not yet open. No error so far: what is wrong shows in open().

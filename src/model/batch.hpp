@@ -27,13 +27,22 @@ struct row {
   bool partial = false;  // holds unchanged values
 };
 
+// What a row's bytes may not say.
+struct row_origin {
+  position at{};
+  std::int64_t commit_time = 0;  // microseconds since 2000-01-01 UTC; no_commit_time for rows of a copy chunk
+};
+inline constexpr std::int64_t no_commit_time = INT64_MIN;
+
 // Rows of one table and one schema version, encoded as the destination asked for.
 struct table_rows {
   relation_ptr table;
   buffer bytes;
   std::vector<row> rows;
-  bool only_new = true;  // every row is insert or copy
-  bool copied = false;   // rows of a copy chunk, at most one version of each key
+  std::vector<row_origin> origins;  // of each row, where the destination wants them
+  std::uint16_t lane = 0;           // below the destination's number of lanes; the same for all changes of one key
+  bool only_new = true;             // every row is insert or copy
+  bool copied = false;              // rows of a copy chunk, at most one version of each key
   bool copying = false;  // the table's copy goes on: the destination may lack rows that these change or remove
   position first{};
   position last{};
@@ -55,8 +64,8 @@ struct document {
   std::string value;
 };
 
-// What goes to a destination at once. Steps of one table are in order; steps of different tables may be applied in any
-// order, except where the destination asked for the order across tables.
+// What goes to a destination at once. Steps of one table (and lane) are in order; steps of different tables may be
+// applied in any order, except where the destination asked for the order across tables.
 struct batch {
   std::vector<step> steps;
   std::vector<document> documents;

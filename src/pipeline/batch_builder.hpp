@@ -7,6 +7,7 @@
 #include "base/lsn.hpp"
 #include "destination/destination.hpp"
 #include "model/batch.hpp"
+#include "model/key_hash.hpp"
 #include "pgoutput/decoder.hpp"
 #include "pipeline/row_encoder.hpp"
 
@@ -17,6 +18,7 @@ struct chunk_rows {
   model::relation_ptr table;
   buffer bytes;
   std::vector<model::row> rows;
+  std::vector<model::key_hash> hashes;  // of each row's key; empty for tables without one
 };
 
 struct batch_limits {
@@ -42,8 +44,12 @@ class batch_builder {
     friend class batch_builder;
     model::relation_ptr table_;
     row_encoder encoder_;
-    std::uint64_t generation_ = 0;  // of the builder, when `segment_` was opened
-    std::size_t segment_ = 0;
+    // The open segment of each lane: its index, and the builder's generation when it was opened.
+    struct open_segment {
+      std::uint64_t generation = 0;
+      std::size_t index = 0;
+    };
+    std::vector<open_segment> segments_;
   };
 
   result<void> add(target& to, model::operation kind, position at, std::int64_t commit_time, pgoutput::tuple old_values,
@@ -74,7 +80,11 @@ class batch_builder {
   [[nodiscard]] model::batch take();
 
  private:
-  model::table_rows& segment_of(target& to, position at);
+  model::table_rows& segment_of(target& to, std::uint16_t lane, position at);
+  // Rows without a key go by their position: any lane will do, as long as it is the same when they come again.
+  [[nodiscard]] std::uint16_t lane_of(model::key_hash const& key) const;
+  [[nodiscard]] std::uint16_t lane_of(model::relation const& table, position at, pgoutput::tuple row) const;
+  void add_by_lane(model::table_rows rows, std::vector<model::key_hash> const& hashes);
   // Whether the batch is at the limits, or at that part of them.
   [[nodiscard]] bool reaches(std::size_t part) const {
     return current_.rows >= (limits_.max_rows + part - 1) / part ||
@@ -83,6 +93,8 @@ class batch_builder {
 
   destination::encoding wants_;
   bool orders_tables_;
+  bool row_origins_;
+  std::uint16_t lanes_;
   bool splits_transactions_;
   batch_limits limits_;
   model::batch current_;

@@ -84,7 +84,7 @@ result<void> chunk_reader::take_row(model::relation const& table, std::vector<pg
   }
   into.rows.rows.push_back(
       {static_cast<std::uint32_t>(into.rows.bytes.size() - before), model::operation::copy, false});
-  if (!table.key.empty()) into.hashes.push_back(encode::hash_key(values, table.key));
+  if (!table.key.empty()) into.rows.hashes.push_back(encode::hash_key(values, table.key));
   return result<void>();
 }
 

@@ -38,10 +38,9 @@ struct chunk_request {
 
 struct chunk_answer {
   chunk_rows rows;
-  std::vector<model::key_hash> hashes;  // of each row's key; empty for tables without one
-  lsn high{};                           // everything the snapshot saw was committed below
-  std::uint32_t filenode = 0;           // of the heap that was read
-  bool too_big = false;                 // nothing else is set
+  lsn high{};                  // everything the snapshot saw was committed below
+  std::uint32_t filenode = 0;  // of the heap that was read
+  bool too_big = false;        // nothing else is set
 };
 
 enum class snapshot_verdict : std::uint8_t { use_it, take_another, wait_for_older };

@@ -509,20 +509,22 @@ void copier::emit(std::uint64_t id) {
     return;
   }
 
-  if (!answer.hashes.empty()) {
+  if (!answer.rows.hashes.empty()) {
     // Rows that the stream has brought since are at least as new there.
     auto& rows = answer.rows;
     std::size_t from = 0, to = 0, kept = 0;
     for (std::size_t i = 0; i < rows.rows.size(); ++i) {
       auto const row = rows.rows[i];
-      if (core_.reconciler.keep(id, answer.hashes[i])) {
+      if (core_.reconciler.keep(id, rows.hashes[i])) {
         if (from != to) std::memmove(rows.bytes.data() + to, rows.bytes.data() + from, row.size);
         to += row.size;
+        rows.hashes[kept] = rows.hashes[i];
         rows.rows[kept++] = row;
       }
       from += row.size;
     }
     rows.rows.resize(kept);
+    rows.hashes.resize(kept);
     rows.bytes.truncate(to);
   }
   core_.reconciler.closed(id);

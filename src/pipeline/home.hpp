@@ -29,6 +29,7 @@ struct lasting {
   std::set<std::uint32_t> stopped_tables;  // given up in this process: not tried again before the next
   bool has_run = false;                    // an attempt got as far as streaming
   bool only_text = false;                  // a table turned up that cannot be streamed in binary form
+  std::shared_ptr<void> memory;            // the destination's own
 };
 
 // The state that the parts of one attempt (stream, writer, status, copier) share. All of them are coroutines of the
@@ -64,6 +65,7 @@ struct home {
 
   position delivered{};     // everything at or below is durable
   position recovered{};     // rows at or below were durable before this attempt
+  position furthest{};      // some lane of the destination held rows up to here before this attempt
   lsn received{};           // end of what the stream has brought, between two transactions
   lsn last_commit{};        // of the newest transaction emitted or dropped as durable
   std::uint32_t epoch = 0;  // counts the attempts, for the ordinals of chunk rows
@@ -91,9 +93,10 @@ struct home {
   bool writing = false;
 
   [[nodiscard]] config::pipeline_config const& config() const { return life.config; }
-  // The stream has passed what was durable at the start. Before that, the rows of a transaction that was delivered by
-  // half may still be missing, so nothing may take a position behind it.
-  [[nodiscard]] bool caught_up() const { return recovered == position{} || received > recovered.commit; }
+  // The stream has passed what the destination had at the start. Before that, the rows of a transaction that was
+  // delivered by half may still be missing, so nothing may take a position behind it; and what took one before it would
+  // be dropped as delivered.
+  [[nodiscard]] bool caught_up() const { return furthest == position{} || received > furthest.commit; }
   // Nothing is on its way to the destination.
   [[nodiscard]] bool idle() const { return builder.empty() && !writing && !unflushed; }
 

@@ -37,8 +37,8 @@ std::string inserts_publication(std::string const& name) { return name + "_inser
 encode::ndjson_options ndjson_options_of(config::pipeline_config const& config) {
   encode::ndjson_options options;
   options.position_name = config.destination.position_column;
-  options.operation_name = config.destination.file.operation_column;
-  options.commit_time_name = config.destination.file.commit_time_column;
+  options.operation_name = config.destination.operation_column;
+  options.commit_time_name = config.destination.commit_time_column;
   return options;
 }
 
@@ -137,6 +137,7 @@ asio::awaitable<result<void>> session::prepare() {
   core_->publications = publication_names();
   core_->recovered = recovered_.durable;
   core_->delivered = recovered_.durable;
+  core_->furthest = recovered_.durable;
   core_->last_commit = recovered_.durable.commit;
   core_->epoch = document_.epoch;
   core_->received = document_.confirmed;
@@ -337,7 +338,7 @@ asio::awaitable<result<void>> session::open_destination(std::vector<catalog::tab
   }
   binary_ = config().destination.type == config::destination_type::postgres && mode != config::binary_mode::off &&
             obstacle == tables.end() && !life_.only_text;
-  auto made = destination::make(config(), destination::dependencies{around_.admit, binary_});
+  auto made = destination::make(config(), destination::dependencies{around_.admit, binary_, &life_.memory});
   if (!made) co_return fail(std::move(made));
   destination_ = std::move(*made);
   while (!life_.breaker.allow(std::chrono::steady_clock::now()))
@@ -378,7 +379,8 @@ result<void> session::check_progress(catalog::slot const* slot) const {
       "(SELECT pg_drop_replication_slot({});) where there is one, remove {} and empty the destination's tables and "
       "progress.",
       model::quote_literal(name), config().state.sqlite_path);
-  if (destination_->what_it_can().exactly_once && has_document_ && recovered_.durable < document_.delivered) {
+  auto const& can = destination_->what_it_can();
+  if (can.exactly_once && !can.positions_by_table && has_document_ && recovered_.durable < document_.delivered) {
     return error{
         severity::config, "destination.behind_state",
         fmt::format(
@@ -553,6 +555,8 @@ asio::awaitable<result<void>> session::adopt_table(catalog::table facts) {
     core_->stop_table(table, failure);
     co_return result<void>();
   }
+  core_->furthest = std::max(core_->furthest, ensured->furthest);
+  core_->last_commit = std::max(core_->last_commit, ensured->furthest.commit);
   if (table.progress.state == copy_state::done && ensured->created &&
       config().destination.type == config::destination_type::postgres) {
     log::warning("the destination's table was gone; it is copied again",
@@ -690,6 +694,10 @@ asio::awaitable<result<void>> session::follow() {
   }
   bool stopped_tables = false;
   core_->tables.each([&](replicated_table const& table) { stopped_tables = stopped_tables || table.stopped; });
+  following_ = false;
+  if (once_reached_) {
+    if (auto shown = co_await destination_->catch_up(); !shown) co_return shown;
+  }
   if (around_.once && stopped_tables) {
     co_return error{severity::config, "pipeline.tables_stopped", "not every table could be replicated; see above"};
   }
@@ -734,7 +742,10 @@ asio::awaitable<result<void>> session::watch() {
       if (core_->received >= fence_ && !core_->cursor.in_transaction()) {
         core_->flush_wanted = true;
         core_->writer_wake.notify();
-        if (core_->idle()) stop();
+        if (core_->idle()) {
+          once_reached_ = true;
+          stop();
+        }
       } else {
         core_->ask_server = true;
         core_->status_wake.notify();

@@ -82,6 +82,7 @@ class session {
   bool binary_ = false;
   bool following_ = false;
   bool stream_ended_ = false;
+  bool once_reached_ = false;  // everything that `once` waits for is durable
   bool copier_ended_ = false;
 };
 

@@ -45,7 +45,7 @@ class supervised {
         blocking_(blocking),
         connections_(connections),
         options_(options),
-        life_{config_, breaker_, {}, false, false},
+        life_{config_, breaker_, {}, false, false, {}},
         wake_(home.get_executor()) {}
 
   // The exit code's part of this pipeline: it ended well.

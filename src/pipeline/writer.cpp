@@ -69,6 +69,7 @@ asio::awaitable<result<void>> writer::write() {
   core_.life.breaker.succeeded(clock::now());
   if (!core_.unflushed) unflushed_since_ = clock::now();
   core_.unflushed = true;
+  accepted_ = std::max(accepted_, last);
   if (!documents.empty()) undelivered_.push_back({last, std::move(documents)});
   co_return result<void>();
 }
@@ -85,6 +86,10 @@ asio::awaitable<result<void>> writer::flush() {
   }
   core_.feedback.durable(*durable);
   core_.delivered = std::max(core_.delivered, *durable);
+  if (*durable < accepted_) {
+    core_.unflushed = true;
+    unflushed_since_ = clock::now();
+  }
   std::vector<model::document> saved;
   while (!undelivered_.empty() && undelivered_.front().last <= *durable) {
     for (auto& document : undelivered_.front().documents) saved.push_back(std::move(document));

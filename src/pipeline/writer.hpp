@@ -40,6 +40,7 @@ class writer {
   home& core_;
   std::chrono::milliseconds max_fill_;
   clock::time_point unflushed_since_{};
+  position accepted_{};
   std::deque<undelivered> undelivered_;
 };
 

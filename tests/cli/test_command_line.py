@@ -66,7 +66,7 @@ def test_every_mistake_of_every_file_at_once(write):
         f"{first}:7:11: copy.workers wants an integer, not a text",
         f"{second}: source.url is missing",
         "  it is the database to replicate from",
-        f'{second}:3:8: destination.type is "nul", but takes postgres, file or null',
+        f'{second}:3:8: destination.type is "nul", but takes postgres, snowflake, duckdb, python, file or null',
         '  did you mean "null"?',
     ]
 

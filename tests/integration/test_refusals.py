@@ -73,7 +73,7 @@ def test_slot_in_use(world):
     world.sql("CREATE TABLE t (id int PRIMARY KEY)")
     first = world.pipeline(name="first")
     first.start()
-    first.wait_streaming()
+    first.wait_confirmed()
     holder = world.sql("SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", first.slot)[0][0]
     second = world.pipeline(name="second", source={"slot": first.slot, "publication": first.publication})
     refused(second, first.slot, str(holder))

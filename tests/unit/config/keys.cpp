@@ -16,18 +16,17 @@ std::optional<std::string> no_variable(std::string const& name) {
   return std::nullopt;
 }
 
-std::string minimal(belongs_to type) {
-  std::string text = "name = 'a'\nsource.url = 'dbname=a'\n";
-  switch (type) {
-    case belongs_to::postgres:
-      return text + "destination.type = 'postgres'\ndestination.url = 'dbname=b'\n";
-    case belongs_to::file:
-      return text + "destination.type = 'file'\ndestination.path = '/out'\n";
-    case belongs_to::all:
-    case belongs_to::null:
-      break;
-  }
-  return text + "destination.type = 'null'\n";
+// The smallest file for a destination that has the key.
+std::string minimal(owners of) {
+  std::string const text = "name = 'a'\nsource.url = 'dbname=a'\n";
+  if (of.has(destination_type::null)) return text + "destination.type = 'null'\n";
+  if (of.has(destination_type::file)) return text + "destination.type = 'file'\ndestination.path = '/out'\n";
+  if (of.has(destination_type::postgres)) return text + "destination.type = 'postgres'\ndestination.url = 'dbname=b'\n";
+  if (of.has(destination_type::duckdb)) return text + "destination.type = 'duckdb'\ndestination.path = '/a.duckdb'\n";
+  if (of.has(destination_type::python)) return text + "destination.type = 'python'\ndestination.module = 'a'\n";
+  return text +
+         "destination.type = 'snowflake'\ndestination.account = 'org-a'\ndestination.user = 'u'\n"
+         "destination.private_key = '-----BEGIN PRIVATE KEY-----'\ndestination.database = 'd'\n";
 }
 
 // What the manual page says of a key behind its name: "integer from 1 to 64; default 2".
@@ -113,6 +112,24 @@ TEST_CASE("choices are numbered as their enums are") {
        [](config c) { return c.destination.file.compression == compression_method::zstd; }},
       {"destination.encoding", "ndjson", [](config c) { return c.destination.null.encoding == null_encoding::ndjson; }},
       {"destination.encoding", "none", [](config c) { return c.destination.null.encoding == null_encoding::none; }},
+      {"destination.apply", "merge", [](config c) { return c.destination.snowflake.apply == apply_mode::merge; }},
+      {"destination.apply", "task", [](config c) { return c.destination.snowflake.apply == apply_mode::task; }},
+      {"destination.apply", "view", [](config c) { return c.destination.snowflake.apply == apply_mode::view; }},
+      {"destination.apply", "append", [](config c) { return c.destination.snowflake.apply == apply_mode::append; }},
+      {"destination.transport", "sdk",
+       [](config c) { return c.destination.snowflake.transport == snowflake_transport::sdk; }},
+      {"destination.transport", "rest",
+       [](config c) { return c.destination.snowflake.transport == snowflake_transport::rest; }},
+      {"destination.case", "preserve",
+       [](config c) { return c.destination.snowflake.name_case == name_case::preserve; }},
+      {"destination.case", "upper", [](config c) { return c.destination.snowflake.name_case == name_case::upper; }},
+      {"destination.on_reject", "stop", [](config c) { return c.destination.snowflake.on_reject == on_reject::stop; }},
+      {"destination.on_reject", "quarantine",
+       [](config c) { return c.destination.snowflake.on_reject == on_reject::quarantine; }},
+      {"destination.mode", "current", [](config c) { return c.destination.duckdb.mode == row_keeping::current; }},
+      {"destination.mode", "history", [](config c) { return c.destination.duckdb.mode == row_keeping::history; }},
+      {"destination.format", "arrow", [](config c) { return c.destination.python.format == batch_format::arrow; }},
+      {"destination.format", "ndjson", [](config c) { return c.destination.python.format == batch_format::ndjson; }},
       {"copy.mode", "when_new", [](config c) { return c.copy.mode == copy_mode::when_new; }},
       {"copy.mode", "always", [](config c) { return c.copy.mode == copy_mode::always; }},
       {"copy.mode", "never", [](config c) { return c.copy.mode == copy_mode::never; }},

@@ -156,8 +156,8 @@ commit_time_column = "c"
   CHECK(p.destination.file.compression == compression_method::zstd);
   CHECK(p.destination.file.segment_bytes == 1000000);
   CHECK(p.destination.position_column == "p");
-  CHECK(p.destination.file.operation_column == "o");
-  CHECK(p.destination.file.commit_time_column == "c");
+  CHECK(p.destination.operation_column == "o");
+  CHECK(p.destination.commit_time_column == "c");
 }
 
 TEST_CASE("standard output is no path, and the null destination has an encoding") {
@@ -198,7 +198,8 @@ type = "postgress"
           "10:14 config.bad_value copy.chunk_size is \"8 megs\", which is not a size (write a whole number and a unit, "
           "as in \"512KiB\", \"16MiB\" or \"1GiB\")",
           "11:8 config.bad_value copy.mode is \"newer\", but takes when_new, always or never (did you mean \"never\"?)",
-          "13:8 config.bad_value destination.type is \"postgress\", but takes postgres, file or null (did you mean "
+          "13:8 config.bad_value destination.type is \"postgress\", but takes postgres, snowflake, duckdb, python, "
+          "file or null (did you mean "
           "\"postgres\"?)",
           "14:2 config.unknown_key unknown key sorce (did you mean source?)",
       });
@@ -218,11 +219,13 @@ TEST_CASE("single mistakes") {
         "0:0 config.missing_key source.url is missing (it is the database to replicate from)"}},
       {"a section that lacks its key",
        "name='a'\nsource.url='dbname=a'\n[destination]\ntype='file'",
-       {"3:1 config.missing_key destination.path is missing (it is the directory to write to, or - for standard "
+       {"3:1 config.missing_key destination.path is missing (it is the directory (or DuckDB file) to write to, or - "
+        "for standard "
         "output)"}},
       {"a key of another destination",
        "name='a'\nsource.url='dbname=a'\n[destination]\ntype='null'\npath='x'",
-       {"5:6 config.other_destination destination.path is a key of the file destination, and this one is null"}},
+       {"5:6 config.other_destination destination.path is a key of the duckdb or file destination, and this one is "
+        "null"}},
       {"a key that stands in the wrong section",
        "name='a'\nchunk_size='8MiB'\nsource.url='dbname=a'\ndestination.type='null'",
        {"2:1 config.unknown_key unknown key chunk_size (did you mean copy.chunk_size?)"}},

@@ -1,6 +1,7 @@
 #include "pipeline/batch_builder.hpp"
 
 #include <catch2/catch.hpp>
+#include <map>
 
 using namespace etl;
 using namespace etl::pipeline;
@@ -195,4 +196,93 @@ TEST_CASE("the batch after one that ended inside a transaction ends with it") {
   builder.end_transaction({lsn{100}, 20}, lsn{120}, 0);
   CHECK(builder.full());
   CHECK(builder.take().ends_transaction);
+}
+
+namespace {
+
+constexpr destination::capabilities three_lanes{.row_origins = true, .lanes = 3};
+
+struct placed {
+  std::uint16_t lane;
+  position at;
+};
+
+std::vector<placed> places(model::batch const& taken) {
+  std::vector<placed> found;
+  for (auto const& step : taken.steps) {
+    auto const& rows = std::get<model::table_rows>(step);
+    REQUIRE(rows.origins.size() == rows.rows.size());
+    CHECK(rows.first == rows.origins.front().at);
+    CHECK(rows.last == rows.origins.back().at);
+    for (auto const& origin : rows.origins) found.push_back({rows.lane, origin.at});
+  }
+  return found;
+}
+
+void add_value(batch_builder& builder, batch_builder::target& to, std::uint64_t ordinal, std::string const& value,
+               model::operation kind) {
+  pgoutput::value const one[] = {{value_kind::text, value}};
+  bool const removes = kind == model::operation::remove;
+  REQUIRE(builder
+              .add(to, kind, {lsn{100}, ordinal}, 7, removes ? pgoutput::tuple(one) : pgoutput::tuple{},
+                   removes ? pgoutput::tuple{} : pgoutput::tuple(one))
+              .has_value());
+}
+
+}  // namespace
+
+TEST_CASE("all changes of one key go by one lane, in order; other keys by others") {
+  batch_builder builder(three_lanes, text_rows, {1000, 1 << 20});
+  auto a = target_of(table(1));
+  std::uint64_t ordinal = 0;
+  for (auto const kind : {model::operation::insert, model::operation::update, model::operation::remove}) {
+    for (int key = 0; key < 50; ++key, ordinal += 2) add_value(builder, a, ordinal, std::to_string(key), kind);
+  }
+  auto const taken = builder.take();
+  CHECK(taken.steps.size() == 3);
+  std::map<std::uint64_t, std::uint16_t> lanes;
+  for (auto const& [lane, at] : places(taken)) {
+    auto const key = at.ordinal / 2 % 50;
+    CHECK(lanes.emplace(key, lane).first->second == lane);
+  }
+  CHECK(lanes.size() == 50);
+}
+
+TEST_CASE("a chunk's rows go by the lanes of their keys, with a position for each") {
+  batch_builder builder(three_lanes, text_rows, {1000, 1 << 20});
+  chunk_rows chunk;
+  chunk.table = table(1);
+  for (int key = 0; key < 50; ++key) {
+    chunk.bytes.push_back(static_cast<char>(key));
+    chunk.rows.push_back({1, model::operation::copy, false});
+    chunk.hashes.push_back({static_cast<std::uint64_t>(key), 0});
+  }
+  builder.add_chunk(std::move(chunk), {lsn{100}, 1000});
+  auto const taken = builder.take();
+  CHECK(taken.rows == 50);
+  REQUIRE(taken.steps.size() == 3);
+  for (auto const& step : taken.steps) {
+    auto const& rows = std::get<model::table_rows>(step);
+    CHECK(rows.copied);
+    CHECK(rows.bytes.size() == rows.rows.size());
+    for (std::size_t i = 0; i < rows.rows.size(); ++i) {
+      auto const key = static_cast<std::uint64_t>(rows.bytes.data()[i]);
+      CHECK(rows.lane == key % 3);
+      CHECK(rows.origins[i].at == position{lsn{100}, 1000 + key});
+      CHECK(rows.origins[i].commit_time == model::no_commit_time);
+    }
+  }
+}
+
+TEST_CASE("rows without a key take the lane of their position, which is the same when they come again") {
+  auto keyless = std::make_shared<model::relation>(*table(1));
+  keyless->key.clear();
+  for (int time = 0; time < 2; ++time) {
+    batch_builder builder(three_lanes, text_rows, {1000, 1 << 20});
+    auto to = target_of(keyless);
+    for (std::uint64_t row = static_cast<std::uint64_t>(time) * 5; row < 20; ++row) {
+      add_value(builder, to, row * 2, "same", model::operation::insert);
+    }
+    for (auto const& [lane, at] : places(builder.take())) CHECK(lane == at.ordinal / 2 % 3);
+  }
 }
