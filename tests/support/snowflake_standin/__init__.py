@@ -1,0 +1,5 @@
+"""A stand-in for Snowflake: see README.md."""
+
+from .standin import Standin
+
+__all__ = ["Standin"]
