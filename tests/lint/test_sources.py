@@ -36,7 +36,7 @@ EXTERNAL = {
     r"toml\+\+|toml\.hpp": {"config"},
     r"CLI/": {"cli"},
     r"hiredis": {"redis"},
-    r"pybind11|Python\.h": {"python"},
+    r"pybind11|Python\.h": {"python", "destination"},
     r"boost/beast|openssl": {"http"},
     r"zstd|zlib": {"destination"},
     r"xxhash": {"encode", "destination"},
