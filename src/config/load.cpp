@@ -637,6 +637,11 @@ load_outcome load(std::span<std::string const> files, environment const& variabl
         clash(*later, "destination.path", fmt::format("the pipelines {} and {} write to {}", a.name, b.name, path),
               "give each a place of its own");
       }
+      if (!a.python.venv.empty() && !b.python.venv.empty() && a.python.venv != b.python.venv) {
+        clash(*later, "python.venv",
+              fmt::format("the pipelines {} and {} name different virtual environments", a.name, b.name),
+              "one process has one Python: name the same, or run them in two processes");
+      }
       if (a.state.sqlite_path == b.state.sqlite_path) {
         clash(*later, "state.url",
               fmt::format("the pipelines {} and {} keep their state in {}", a.name, b.name, b.state.sqlite_path),

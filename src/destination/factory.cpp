@@ -35,6 +35,21 @@ std::unique_ptr<destination> make_file(config::pipeline_config const& pipeline) 
 
 }  // namespace
 
+bool needs_python(config::destination_config const& destination) {
+  switch (destination.type) {
+    case config::destination_type::duckdb:
+    case config::destination_type::python:
+      return true;
+    case config::destination_type::snowflake:
+      return destination.snowflake.transport == config::snowflake_transport::sdk;
+    case config::destination_type::postgres:
+    case config::destination_type::file:
+    case config::destination_type::null:
+      break;
+  }
+  return false;
+}
+
 result<std::unique_ptr<destination>> make(config::pipeline_config const& pipeline, dependencies around) {
   switch (pipeline.destination.type) {
     case config::destination_type::postgres:

@@ -7,6 +7,10 @@
 #include "config/pipeline_config.hpp"
 #include "destination/destination.hpp"
 
+namespace etl::python {
+class interpreter;
+}
+
 namespace etl::destination {
 
 // What a destination may need of its pipeline.
@@ -17,7 +21,11 @@ struct dependencies {
   // What a destination wants to know of its pipeline's earlier attempts in this process. Made by the destination that
   // needs it, kept as long as the pipeline.
   std::shared_ptr<void>* memory = nullptr;
+  python::interpreter* python = nullptr;  // where needs_python() says so; outlives the destination
 };
+
+// Whether the pipeline's destination runs in the process's Python interpreter.
+[[nodiscard]] bool needs_python(config::destination_config const& destination);
 
 // The destination that the configuration asks for, not yet open. No error so far: what is wrong shows in open().
 result<std::unique_ptr<destination>> make(config::pipeline_config const& pipeline, dependencies around);

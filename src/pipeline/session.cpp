@@ -338,7 +338,8 @@ asio::awaitable<result<void>> session::open_destination(std::vector<catalog::tab
   }
   binary_ = config().destination.type == config::destination_type::postgres && mode != config::binary_mode::off &&
             obstacle == tables.end() && !life_.only_text;
-  auto made = destination::make(config(), destination::dependencies{around_.admit, binary_, &life_.memory});
+  auto made =
+      destination::make(config(), destination::dependencies{around_.admit, binary_, &life_.memory, around_.python});
   if (!made) co_return fail(std::move(made));
   destination_ = std::move(*made);
   while (!life_.breaker.allow(std::chrono::steady_clock::now()))
@@ -557,8 +558,7 @@ asio::awaitable<result<void>> session::adopt_table(catalog::table facts) {
   }
   core_->furthest = std::max(core_->furthest, ensured->furthest);
   core_->last_commit = std::max(core_->last_commit, ensured->furthest.commit);
-  if (table.progress.state == copy_state::done && ensured->created &&
-      config().destination.type == config::destination_type::postgres) {
+  if (table.progress.state == copy_state::done && ensured->created && !destination_->what_it_can().appends) {
     log::warning("the destination's table was gone; it is copied again",
                  {{"pipeline", config().name}, {"table", table.name()}});
     table.progress = {};

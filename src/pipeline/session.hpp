@@ -12,6 +12,10 @@
 #include "pipeline/progress.hpp"
 #include "pipeline/status.hpp"
 
+namespace etl::python {
+class interpreter;
+}
+
 namespace etl::pipeline {
 
 // What a session needs of the process.
@@ -20,6 +24,7 @@ struct surroundings {
   std::vector<boost::asio::io_context*> worker_cores;
   runtime::blocking_worker& blocking;
   std::function<asio::awaitable<std::shared_ptr<void>>()> admit;  // a place among the process's connections
+  python::interpreter* python = nullptr;                          // where the destination needs it
   progress_sink* progress = nullptr;
   bool once = false;
 };

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -15,7 +16,10 @@
 #include <random>
 
 #include "base/log.hpp"
+#include "destination/factory.hpp"
 #include "pipeline/session.hpp"
+#include "python/interpreter.hpp"
+#include "python/venv.hpp"
 #include "runtime/backoff.hpp"
 #include "runtime/blocking_worker.hpp"
 #include "runtime/connection_semaphore.hpp"
@@ -29,8 +33,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr unsigned max_connections = 100;  // PostgreSQL connections of the whole process
-constexpr int most_failures_once = 5;      // attempts in a row that `once` makes before it gives up
+constexpr unsigned max_connections = 100;         // PostgreSQL connections of the whole process
+constexpr int most_failures_once = 5;             // attempts in a row that `once` makes before it gives up
+constexpr auto python_end = milliseconds(1'500);  // for a script that still runs when every pipeline has ended
 // An attempt that ran this long was a good one: the next failure begins with the short pauses again.
 constexpr auto good_run = std::chrono::minutes(1);
 
@@ -38,12 +43,14 @@ constexpr auto good_run = std::chrono::minutes(1);
 class supervised {
  public:
   supervised(config::pipeline_config config, boost::asio::io_context& home, std::vector<boost::asio::io_context*> cores,
-             runtime::blocking_worker& blocking, runtime::connection_semaphore& connections, run_options const& options)
+             runtime::blocking_worker& blocking, runtime::connection_semaphore& connections,
+             python::interpreter* python, run_options const& options)
       : config_(std::move(config)),
         home_(home),
         cores_(std::move(cores)),
         blocking_(blocking),
         connections_(connections),
+        python_(python),
         options_(options),
         life_{config_, breaker_, {}, false, false, {}},
         wake_(home.get_executor()) {}
@@ -72,6 +79,7 @@ class supervised {
   std::vector<boost::asio::io_context*> cores_;
   runtime::blocking_worker& blocking_;
   runtime::connection_semaphore& connections_;
+  python::interpreter* python_;
   run_options const& options_;
   runtime::circuit_breaker breaker_;
   lasting life_;
@@ -89,6 +97,7 @@ asio::awaitable<result<void>> supervised::attempt(state::store& store) {
       .admit = [this]() -> asio::awaitable<std::shared_ptr<void>> {
         co_return std::make_shared<runtime::connection_semaphore::permit>(co_await connections_.acquire());
       },
+      .python = python_,
       .progress = options_.progress,
       .once = options_.once,
   };
@@ -147,12 +156,28 @@ asio::awaitable<bool> supervised::run() {
   co_return well;
 }
 
+// The one interpreter for every pipeline whose destination needs it; null when none does.
+std::unique_ptr<python::interpreter> start_python(std::vector<config::pipeline_config> const& pipelines) {
+  auto const needing = std::ranges::find_if(
+      pipelines, [](config::pipeline_config const& one) { return destination::needs_python(one.destination); });
+  if (needing == pipelines.end()) return nullptr;
+  // Every file that names an environment names the same.
+  auto const naming =
+      std::ranges::find_if(pipelines, [](config::pipeline_config const& one) { return !one.python.venv.empty(); });
+  bool const named = naming != pipelines.end();
+  return std::make_unique<python::interpreter>(
+      python::options{.venv = named ? naming->python.venv : python::default_venv(), .venv_required = named});
+}
+
 }  // namespace
 
 int run(std::vector<config::pipeline_config> pipelines, run_options const& options) {
   runtime::shards shards(options.threads);
   runtime::blocking_worker blocking;
   runtime::connection_semaphore connections(max_connections);
+
+  runtime::signals signals(shards.at(0));
+  auto const python = start_python(pipelines);
 
   std::vector<std::unique_ptr<supervised>> all;
   for (std::size_t i = 0; i < pipelines.size(); ++i) {
@@ -161,10 +186,9 @@ int run(std::vector<config::pipeline_config> pipelines, run_options const& optio
     std::vector<boost::asio::io_context*> cores;
     for (unsigned k = 1; k <= shards.size(); ++k) cores.push_back(&shards.at((home + k) % shards.size()));
     all.push_back(std::make_unique<supervised>(std::move(pipelines[i]), shards.at(home), std::move(cores), blocking,
-                                               connections, options));
+                                               connections, python.get(), options));
   }
 
-  runtime::signals signals(shards.at(0));
   auto const on_stop = [&]() -> asio::awaitable<void> {
     co_await signals.stop_requested();
     log::info("stopping");
@@ -182,7 +206,12 @@ int run(std::vector<config::pipeline_config> pipelines, run_options const& optio
   for (auto& end : ends) well = end.get() && well;
   asio::post(shards.at(0), [&] { no_more_signals.emit(asio::cancellation_type::terminal); });
   listening.wait();
+  bool const python_ended = !python || python->stop(python_end);
   shards.stop_and_join();
+  if (!python_ended) {
+    log::warning("Python hangs in foreign code; leaving without it");
+    ::_exit(well ? 0 : 1);
+  }
   return well ? 0 : 1;
 }
 
