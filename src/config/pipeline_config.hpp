@@ -105,12 +105,16 @@ struct null_destination {
   friend bool operator==(null_destination const&, null_destination const&) = default;
 };
 
+// What becomes of values that the destination has no way to write.
+enum class unrepresentable : std::uint8_t { error, null, text };
+
 struct destination_config {
   destination_type type = destination_type::null;
   // What columns of metadata are called, where rows have them.
   std::string position_column = "_etl_position";
   std::string operation_column = "_etl_operation";
   std::string commit_time_column = "_etl_commit_time";
+  unrepresentable on_unrepresentable = unrepresentable::text;
   // Only the one that `type` names is filled in.
   postgres_destination postgres;
   snowflake_destination snowflake;

@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "base/lsn.hpp"
+#include "encode/ndjson.hpp"
 #include "model/batch.hpp"
 
 namespace etl::destination {
@@ -65,6 +66,9 @@ class destination {
   [[nodiscard]] virtual capabilities const& what_it_can() const = 0;
   // How it wants the rows of tables with this relation's types. Constant between open() and close().
   [[nodiscard]] virtual encoding wants() const = 0;
+
+  // What its lines should be like, where it wants ndjson; the configuration's wishes are in `options` already.
+  virtual void adapt(encode::ndjson_options& options) const { (void)options; }
 
   virtual asio::awaitable<result<recovered>> open() = 0;
   // Creates the table or makes it fit `table`; called before the first row of each schema version, in stream order,

@@ -317,7 +317,7 @@ error ndjson_encoder::to_error(problem const& found) const {
               .code = "data.unrepresentable",
               .message =
                   fmt::format("column {} of {} holds NaN or an infinity, which JSON numbers cannot say", column, table),
-              .hint = "Set on_unrepresentable to \"text\" or \"null\".",
+              .hint = "Set destination.on_unrepresentable to \"text\" or \"null\".",
               .table = table_->oid};
     case problem::reason::beyond_range:
       return {.kind = severity::data,

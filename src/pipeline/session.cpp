@@ -34,11 +34,26 @@ constexpr std::size_t most_remembered_keys = 1'000'000;
 // The publication that this program makes for tables whose updates cannot be published.
 std::string inserts_publication(std::string const& name) { return name + "_inserts"; }
 
-encode::ndjson_options ndjson_options_of(config::pipeline_config const& config) {
+encode::unrepresentable policy_of(config::unrepresentable asked) {
+  switch (asked) {
+    case config::unrepresentable::error:
+      return encode::unrepresentable::error;
+    case config::unrepresentable::null:
+      return encode::unrepresentable::null;
+    case config::unrepresentable::text:
+      break;
+  }
+  return encode::unrepresentable::text;
+}
+
+encode::ndjson_options ndjson_options_of(config::pipeline_config const& config,
+                                         destination::destination const& destination) {
   encode::ndjson_options options;
   options.position_name = config.destination.position_column;
   options.operation_name = config.destination.operation_column;
   options.commit_time_name = config.destination.commit_time_column;
+  options.on_unrepresentable = policy_of(config.destination.on_unrepresentable);
+  destination.adapt(options);
   return options;
 }
 
@@ -147,8 +162,9 @@ asio::awaitable<result<void>> session::prepare() {
   for (unsigned i = 0; i < config().copy.workers; ++i) {
     places.push_back({around_.worker_cores[i % around_.worker_cores.size()], source_access(false)});
   }
-  copier_ = std::make_unique<copier>(*core_, around_.home_core, std::move(places), ndjson_options_of(config()),
-                                     [this](std::uint32_t oid) { return discover(oid); });
+  copier_ =
+      std::make_unique<copier>(*core_, around_.home_core, std::move(places), ndjson_options_of(config(), *destination_),
+                               [this](std::uint32_t oid) { return discover(oid); });
   core_->on_room = [this] { copier_->emit_ready(); };
 
   if (server_.commits_may_wait) {
