@@ -1,4 +1,4 @@
-"""Runs a stand-in until SIGTERM or SIGINT: `python -m snowflake_standin --directory D`, from tests/support."""
+"""Runs a stand-in until SIGTERM or SIGINT: `python -m support.snowflake_standin --directory D`, from tests."""
 
 import argparse
 import json

@@ -79,11 +79,15 @@ class Standin:
             return self.engine.connection.execute(text).fetchall()
 
     def channels(self):
-        """Name → Channel, over all pipes."""
-        return {channel.name: channel for channel in self.service.channels()}
+        """(table, channel's name) → Channel."""
+        return {(channel.pipe.table, channel.name): channel for channel in self.service.channels()}
+
+    def channel(self, table, name, schema="PUBLIC"):
+        return self.service.pipes[self.database, schema, table].channels[name]
 
     def statuses(self):
-        return {name: channel.status() for name, channel in self.channels().items()}
+        """By "table/channel"."""
+        return {"/".join(name): channel.status() for name, channel in self.channels().items()}
 
     def idle(self):
         return self.service.idle()
