@@ -27,6 +27,8 @@ class Session:
     def __init__(self, database=None, schema=None):
         self.database, self.schema = database, schema
         self.in_transaction = False
+        self.read_streams = []  # by the transaction: it sees no rows that come later, and consumes them at its end
+        self.late_rows = []  # (stream, temporary table) of rows that came later
 
 
 class Engine:
@@ -63,13 +65,19 @@ class Engine:
                 loader.made_for, loader.column_names = table, list(table.columns)
             rejected = loader.load(body, refused)
             for stream_name, stream in self.catalog.streams.items():
-                if stream.source == name and len(body):
-                    self.connection.execute(
-                        f"INSERT INTO {quoted(*stream_name)} SELECT *, 'INSERT', false, uuid() FROM ({loader.streamed})"
-                    )
+                if stream.source == name:
+                    self._feed(stream_name, f"SELECT *, 'INSERT', false, uuid() FROM ({loader.streamed})")
             if self.session and self.session.in_transaction:
                 self._landed.append((name, body, refused))
             return rejected
+
+    def _feed(self, stream, rows):
+        if self.session and stream in self.session.read_streams:
+            table = f"late {len(self.session.late_rows)}"
+            self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(table)} AS {rows}")
+            self.session.late_rows.append((stream, table))
+        else:
+            self.connection.execute(f"INSERT INTO {quoted(*stream)} {rows}")
 
     def forget_loader(self, name):
         self._loaders.pop(name, None)
@@ -147,7 +155,13 @@ class Engine:
             return
         session.in_transaction = False
         landed, self._landed = self._landed, []
+        streams, session.read_streams = session.read_streams, []
+        late, session.late_rows = session.late_rows, []
         if commit:
+            for stream in streams:
+                self.connection.execute(f"DELETE FROM {quoted(*stream)}")
+            for stream, table in late:
+                self.connection.execute(f"INSERT INTO {quoted(*stream)} SELECT * FROM {quoted(table)}")
             self.connection.commit()
             return
         self.connection.rollback()
@@ -155,18 +169,14 @@ class Engine:
             self.load(name, body, refused)
 
     def _change(self, statement, translator, session):
-        """DML. Streams that it reads are consumed with it, in one transaction."""
-        target = statement.this.this if isinstance(statement.this, exp.Schema) else statement.this
-        target_name = translator.name(target)
+        """DML. Streams that it reads are consumed when its transaction ends."""
         statement = translator.resolve(statement)
-        streams = [name for name in dict.fromkeys(translator.streams) if name != target_name]
         alone = not session.in_transaction
         if alone:
             self._begin(session)
+        session.read_streams += [name for name in translator.streams if name not in session.read_streams]
         try:
             changed = self._carry_out(statement, translator)
-            for stream in streams:
-                self.connection.execute(f"DELETE FROM {quoted(*stream)}")
         except BaseException:
             if alone:
                 self._end(session, commit=False)
