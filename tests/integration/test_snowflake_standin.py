@@ -184,7 +184,8 @@ def test_commits_lag_behind(snowflake, rest, table):
 
 
 def test_the_sdk_waits_for_rows_in_flight(snowflake, sdk, table):
-    """It asks to be refused, and tries again until they are committed."""
+    """It asks to be refused, and tries again until they are committed; after two minutes it would open the channel all
+    the same, and lose them."""
     snowflake.hold_commits()
     channel, _ = sdk().open_channel("c")
     channel.append_rows(rows(3), "1", "3")
