@@ -6,6 +6,7 @@
 #include "destination/file/standard_output.hpp"
 #include "destination/null/null_destination.hpp"
 #include "destination/postgres/postgres_destination.hpp"
+#include "destination/python/module_destination.hpp"
 
 namespace etl::destination {
 namespace {
@@ -33,6 +34,25 @@ std::unique_ptr<destination> make_file(config::pipeline_config const& pipeline) 
       file::store_options{asked.path, pipeline.name, asked.compression, asked.segment_bytes});
 }
 
+encode::arrow_options arrow_names(config::destination_config const& destination) {
+  return {.operation_name = destination.operation_column,
+          .position_name = destination.position_column,
+          .commit_time_name = destination.commit_time_column};
+}
+
+std::unique_ptr<destination> make_python(config::pipeline_config const& pipeline, dependencies const& around) {
+  auto const& asked = pipeline.destination.python;
+  module_options options;
+  options.python = around.python;
+  options.module = asked.module;
+  options.config = {{"pipeline", pipeline.name}};
+  options.settings = asked.settings;
+  options.format = asked.format;
+  options.arrow = arrow_names(pipeline.destination);
+  options.can = {.max_rows = 50'000, .max_bytes = 4 << 20, .max_fill_ms = 500};
+  return std::make_unique<module_destination>(std::move(options));
+}
+
 }  // namespace
 
 bool needs_python(config::destination_config const& destination) {
@@ -56,9 +76,10 @@ result<std::unique_ptr<destination>> make(config::pipeline_config const& pipelin
       return make_postgres(pipeline, std::move(around));
     case config::destination_type::file:
       return make_file(pipeline);
+    case config::destination_type::python:
+      return make_python(pipeline, around);
     case config::destination_type::snowflake:
     case config::destination_type::duckdb:
-    case config::destination_type::python:
       return error{severity::config, "destination.not_built", "this build lacks that type of destination"};
     case config::destination_type::null:
       return std::make_unique<null_destination>(
