@@ -80,6 +80,9 @@ class destination {
   // the position up to which everything is. A service that is slow at that returns what is durable by now: it is asked
   // again until the last accepted row is, and sees to it that this makes no busy loop.
   virtual asio::awaitable<result<position>> flush() = 0;
+  // With capabilities::positions_by_table: the stream has passed all that the destination held when its tables were
+  // ensured, and everything is durable. So nothing that belongs before it is missing any more.
+  virtual void passed_recovered() {}
   // Everything is durable and the run is over: brings what readers see up to it, where that lags behind. Only where
   // somebody waits for it (`run --once`).
   virtual asio::awaitable<result<void>> catch_up() { co_return result<void>(); }

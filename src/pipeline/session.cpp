@@ -745,8 +745,13 @@ asio::awaitable<result<void>> session::watch() {
   auto const quiet_limit = std::max(milliseconds(30'000), 3 * config().source.heartbeat);
   auto moved = core_->received;
   auto moved_at = std::chrono::steady_clock::now();
+  bool told = false;
   while (!core_->written_out) {
     show_progress(false);
+    if (!told && core_->caught_up() && core_->idle()) {
+      destination_->passed_recovered();
+      told = true;
+    }
     auto const quiet = std::chrono::steady_clock::now() - core_->last_heard;
     if (!core_->waits_for_room && !core_->stopping && quiet > quiet_limit) {
       co_return error{severity::retry, "source.silent",

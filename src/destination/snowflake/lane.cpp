@@ -10,12 +10,6 @@ namespace {
 
 constexpr auto longest_counting = std::chrono::seconds(30);
 
-position just_before(position at) {
-  if (at.ordinal > 0) return {at.commit, at.ordinal - 1};
-  if (at.commit.value > 0) return {lsn{at.commit.value - 1}, std::numeric_limits<std::uint64_t>::max()};
-  return {};
-}
-
 result<position> offset_of(std::string const& channel, channel_status const& status) {
   if (status.committed.empty()) return position{};
   if (auto const parsed = position::parse(status.committed)) return *parsed;
@@ -98,6 +92,12 @@ result<void> lane::learn(channel_status const& status, clock::time_point now) {
         .hint = "Follow \"Refused rows\" in docs/snowflake.md."};
   }
   return result<void>();
+}
+
+position just_before(position at) {
+  if (at.ordinal > 0) return {at.commit, at.ordinal - 1};
+  if (at.commit.value > 0) return {lsn{at.commit.value - 1}, std::numeric_limits<std::uint64_t>::max()};
+  return {};
 }
 
 position delivered(std::span<lane const* const> lanes, position accepted) {

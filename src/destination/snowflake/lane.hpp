@@ -60,6 +60,9 @@ class lane {
   clock::time_point uncounted_since_{};  // zero: every committed row is counted
 };
 
+// The last position that is less.
+[[nodiscard]] position just_before(position at);
+
 // The position up to which everything is delivered: just before the first row that is not, or `accepted` where every
 // lane is idle.
 [[nodiscard]] position delivered(std::span<lane const* const> lanes, position accepted);

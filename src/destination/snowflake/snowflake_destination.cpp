@@ -1,0 +1,412 @@
+#include "destination/snowflake/snowflake_destination.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <limits>
+
+#include "destination/snowflake/apply_sql.hpp"
+#include "encode/json_text.hpp"
+#include "runtime/task_group.hpp"
+
+namespace etl::destination {
+namespace {
+
+using namespace snowflake;
+using config::apply_mode;
+
+// Statuses are asked for at most this often.
+constexpr auto status_pace = std::chrono::milliseconds(100);
+// A channel that is taken over twice within this time is not a leftover of this process.
+constexpr auto fence_window = std::chrono::minutes(1);
+
+constexpr position end_of_everything{lsn{std::numeric_limits<std::uint64_t>::max()},
+                                     std::numeric_limits<std::uint64_t>::max()};
+
+struct fence_memory {
+  std::chrono::steady_clock::time_point last{};
+};
+
+// 42S02: undefined table; Snowflake says it of schemas, too.
+bool is_missing(error const& failure) { return failure.sqlstate == "42S02" || failure.sqlstate == "02000"; }
+
+}  // namespace
+
+snowflake_destination::snowflake_destination(snowflake_options options)
+    : options_(std::move(options)),
+      can_{.exactly_once = true,
+           .splits_transactions = true,
+           .appends = options_.all.apply == apply_mode::append,
+           .positions_by_table = true,
+           .lanes = static_cast<std::uint16_t>(options_.channels),
+           .max_rows = 100'000,
+           .max_bytes = 16 << 20,
+           .max_fill_ms = 1'000},
+      position_offset_(1 + encode::quote_json(options_.all.metadata.position).size() + 2) {}
+
+snowflake_destination::~snowflake_destination() {
+  if (applier_) applier_->abandon();
+}
+
+void snowflake_destination::adapt(encode::ndjson_options& options) const {
+  auto const& names = options_.all.metadata;
+  options.position_name = names.position;
+  options.operation_name = names.operation;
+  options.commit_time_name = names.commit_time;
+  options.old_key_name = names.old_key;
+  options.unchanged_name = names.unchanged;
+  options.numeric_as_text = true;
+  options.bare_hex = true;
+  options.on_beyond_range = options.on_unrepresentable == encode::unrepresentable::null
+                                ? encode::unrepresentable::null
+                                : encode::unrepresentable::error;
+}
+
+asio::awaitable<result<recovered>> snowflake_destination::open() {
+  if (options_.all.apply != apply_mode::append && options_.all.schema == options_.all.landing_schema) {
+    co_return error{severity::config, "snowflake.landing_schema",
+                    "landing_schema and schema are the same, so landing tables and views of them could collide",
+                    "Give destination.landing_schema a schema of its own."};
+  }
+  auto made = co_await options_.connect();
+  if (!made) co_return judged(fail(std::move(made)));
+  services_ = std::move(*made);
+  if (options_.all.apply == apply_mode::merge) {
+    applier_ = std::make_shared<applier>(co_await asio::this_coro::executor, services_.sql, options_.all.apply_every);
+    applier_->start();
+  }
+  co_return recovered{};
+}
+
+// --- tables ----------------------------------------------------------------------------------------------------------
+
+asio::awaitable<result<table_state>> snowflake_destination::ensure_table(model::relation_ptr relation) {
+  table_sql const sql(options_.all, relation);
+  if (auto checked = sql.check(); !checked) co_return fail(std::move(checked));
+  auto const target = sql.names().quoted_target();
+  for (auto const& [oid, other] : tables_) {
+    bool const same = other.relation->schema == relation->schema && other.relation->name == relation->name;
+    if (oid == relation->oid || same || other.target != target) continue;
+    error clash{
+        severity::data, "destination.table_name",
+        fmt::format("{} and {} would both become {}", other.relation->quoted_name(), relation->quoted_name(), target),
+        "Rename one at the source, leave it out of source.tables, or set name_case to \"preserve\"."};
+    clash.table = relation->oid;
+    co_return clash;
+  }
+
+  table_state state;
+  auto made = co_await prepare_landing(sql);
+  if (!made) co_return judged(fail(std::move(made)));
+  if (options_.all.apply == apply_mode::append) state.created = *made;
+  if (auto ready = co_await prepare_target(sql, state); !ready) co_return judged(fail(std::move(ready)));
+
+  auto& table = tables_[relation->oid];
+  table.relation = relation;
+  table.target = target;
+  if (table.lanes.empty()) {
+    if (auto opened = co_await open_lanes(table, sql.names()); !opened) {
+      tables_.erase(relation->oid);
+      co_return judged(fail(std::move(opened)));
+    }
+  }
+  if (applier_) applier_->adopt(relation->oid, apply_sql(options_.all, relation));
+  state.durable = end_of_everything;
+  for (auto const& lane : table.lanes) {
+    state.durable = std::min(state.durable, lane.committed());
+    state.furthest = std::max(state.furthest, lane.committed());
+  }
+  furthest_ = std::max(furthest_, state.furthest);
+  co_return state;
+}
+
+// True: it was not there.
+asio::awaitable<result<bool>> snowflake_destination::make_table(
+    std::string create, std::string describe,
+    std::function<result<std::vector<std::string>>(existing_table const&)> fit) {
+  auto described = co_await services_.sql(describe);
+  if (!described) {
+    if (!is_missing(described.error())) co_return fail(std::move(described));
+    auto created = co_await services_.sql(std::move(create));
+    if (!created) co_return fail(std::move(created));
+    co_return true;
+  }
+  existing_table existing;
+  for (auto& row : *described) {
+    if (row.size() >= 2 && row[0] && row[1]) existing.columns.push_back({*row[0], *row[1]});
+  }
+  auto changes = fit(existing);
+  if (!changes) co_return fail(std::move(changes));
+  if (auto changed = co_await run_all(std::move(*changes)); !changed) co_return fail(std::move(changed));
+  co_return false;
+}
+
+asio::awaitable<result<bool>> snowflake_destination::prepare_landing(table_sql const& sql) {
+  auto const fit = [&sql](existing_table const& there) { return sql.fit_landing(there); };
+  auto made = co_await make_table(sql.create_landing(), sql.describe_landing(), fit);
+  if (made || !is_missing(made.error())) co_return made;
+  auto schema = co_await services_.sql(sql.create_schema());
+  if (!schema) co_return fail(std::move(schema));
+  co_return co_await make_table(sql.create_landing(), sql.describe_landing(), fit);
+}
+
+asio::awaitable<result<void>> snowflake_destination::prepare_target(table_sql const& sql, table_state& state) {
+  apply_sql const apply(options_.all, std::make_shared<model::relation const>(sql.table()));
+  switch (options_.all.apply) {
+    case apply_mode::append:
+      break;
+    case apply_mode::view:
+      if (auto made = co_await services_.sql(apply.create_view()); !made) co_return fail(std::move(made));
+      break;
+    case apply_mode::merge:
+    case apply_mode::task: {
+      auto const fit = [&sql](existing_table const& there) { return sql.fit_target(there); };
+      auto made = co_await make_table(sql.create_target(), sql.describe_target(), fit);
+      if (!made) co_return fail(std::move(made));
+      state.created = *made;
+      if (options_.all.apply == apply_mode::task) {
+        if (auto ready = co_await run_all(apply.create_task()); !ready) co_return ready;
+      }
+      break;
+    }
+  }
+  if (!state.created) {
+    bool const in_landing = options_.all.apply == apply_mode::append || options_.all.apply == apply_mode::view;
+    auto found = co_await has_rows(in_landing ? sql.count_landing() : sql.count_target());
+    if (!found) co_return fail(std::move(found));
+    state.has_rows = *found;
+  }
+  co_return result<void>();
+}
+
+asio::awaitable<result<void>> snowflake_destination::run_all(std::vector<std::string> statements) {
+  for (auto& statement : statements) {
+    auto done = co_await services_.sql(std::move(statement));
+    if (!done) co_return fail(std::move(done));
+  }
+  co_return result<void>();
+}
+
+asio::awaitable<result<bool>> snowflake_destination::has_rows(std::string count) {
+  auto rows = co_await services_.sql(std::move(count));
+  if (!rows) co_return fail(std::move(rows));
+  if (rows->size() != 1 || rows->front().size() != 1 || !rows->front().front()) {
+    co_return error{severity::bug, "snowflake.answer", "Snowflake's answer to a count cannot be read"};
+  }
+  co_return *rows->front().front() != "0";
+}
+
+asio::awaitable<result<void>> snowflake_destination::open_lanes(replicated& table, table_names const& names) {
+  for (unsigned i = 0; i < options_.channels; ++i) {
+    auto name = channel_name(options_.all.pipeline, *table.relation, i, options_.channels);
+    auto said = co_await services_.rows->open(names.landing(), name);
+    if (!said) co_return fail(std::move(said));
+    auto opened = lane::opened(std::move(name), *said);
+    if (!opened) co_return fail(std::move(opened));
+    table.lanes.push_back(std::move(*opened));
+  }
+  co_return result<void>();
+}
+
+// --- rows ------------------------------------------------------------------------------------------------------------
+
+result<void> snowflake_destination::check_rows(model::table_rows const& rows) const {
+  auto const mode = options_.all.apply;
+  if (mode != apply_mode::task && mode != apply_mode::view) return result<void>();
+  bool const rekeys =
+      std::any_of(rows.rows.begin(), rows.rows.end(), [](auto const& r) { return r.kind == model::operation::rekey; });
+  if (!rekeys) return result<void>();
+  error failure{
+      severity::data, "destination.changed_key",
+      fmt::format("an UPDATE of {} changed its key and left out unchanged values, which only apply = \"merge\" "
+                  "can look up",
+                  rows.table->quoted_name()),
+      fmt::format("At the source: ALTER TABLE {} REPLICA IDENTITY FULL; or set destination.apply.",
+                  rows.table->quoted_name())};
+  failure.table = rows.table->oid;
+  return failure;
+}
+
+// The rows behind what the lane holds already.
+snowflake_destination::piece snowflake_destination::without_known(lane const& to, model::table_rows const& rows) const {
+  auto const bytes = rows.bytes.view();
+  if (rows.last <= to.committed()) return {};
+  std::size_t at = 0, known = 0;
+  position first = rows.first;
+  while (first <= to.committed()) {
+    at += rows.rows[known++].size;
+    first = position::parse(bytes.substr(at + position_offset_, position::text_size)).value_or(rows.last);
+  }
+  return {bytes.substr(at), rows.rows.size() - known, first, rows.last};
+}
+
+asio::awaitable<result<void>> snowflake_destination::write(model::batch& batch) {
+  pieces waiting;
+  for (auto& step : batch.steps) {
+    if (auto const* event = std::get_if<model::truncation>(&step)) {
+      if (auto sent = co_await send(std::exchange(waiting, {})); !sent) co_return judged(fail(std::move(sent)));
+      if (auto done = co_await truncate(*event); !done) co_return judged(fail(std::move(done)));
+      continue;
+    }
+    auto const& rows = std::get<model::table_rows>(step);
+    auto const at = tables_.find(rows.table->oid);
+    if (at == tables_.end() || rows.lane >= at->second.lanes.size()) {
+      co_return error{severity::bug, "destination.unknown_table", "rows came for a table that was not announced"};
+    }
+    if (auto checked = check_rows(rows); !checked) co_return checked;
+    auto& to = at->second.lanes[rows.lane];
+    auto const what = without_known(to, rows);
+    if (what.count > 0) waiting[&to].push_back(what);
+    if (applier_) applier_->rows_arrived(rows.table->oid, rows.last);
+  }
+  if (auto sent = co_await send(std::move(waiting)); !sent) co_return judged(fail(std::move(sent)));
+  accepted_ = std::max(accepted_, batch.last);
+  totals_.rows += batch.rows;
+  totals_.bytes += batch.bytes;
+  co_return result<void>();
+}
+
+asio::awaitable<result<void>> snowflake_destination::send(pieces what) {
+  auto const feed = [this](lane& to, std::vector<piece> parts) -> asio::awaitable<result<void>> {
+    for (auto const& part : parts) {
+      auto sent = co_await services_.rows->append(to.channel(), part.rows, part.count, part.first, part.last);
+      if (!sent) co_return sent;
+      to.sent(part.first, part.last, part.count);
+    }
+    co_return result<void>();
+  };
+  if (what.empty()) co_return result<void>();
+  if (what.size() == 1) co_return co_await feed(*what.begin()->first, std::move(what.begin()->second));
+  runtime::task_group group(co_await asio::this_coro::executor);
+  for (auto& [to, parts] : what) group.spawn(feed(*to, std::move(parts)), "lane");
+  co_return co_await group.join();
+}
+
+asio::awaitable<result<void>> snowflake_destination::truncate(model::truncation const& event) {
+  auto const& names = options_.all.metadata;
+  auto const line =
+      fmt::format("{{{}:\"{}\",{}:\"truncate\",{}:null}}\n", encode::quote_json(names.position), event.at.to_text(),
+                  encode::quote_json(names.operation), encode::quote_json(names.commit_time));
+  // A task takes what it sees: neither may later rows be there without the TRUNCATE, nor that without earlier ones.
+  bool const apart = options_.all.apply == apply_mode::task;
+  if (apart) {
+    if (auto settled = co_await settle(); !settled) co_return settled;
+  }
+  for (auto const& relation : event.tables) {
+    auto const at = tables_.find(relation->oid);
+    if (at == tables_.end()) continue;
+    if (applier_) applier_->rows_arrived(relation->oid, event.at);
+    auto& to = at->second.lanes.front();
+    if (event.at <= to.committed()) continue;
+    pieces marker;
+    marker[&to].push_back({line, 1, event.at, event.at});
+    if (auto sent = co_await send(std::move(marker)); !sent) co_return sent;
+  }
+  if (apart) co_return co_await settle();
+  co_return result<void>();
+}
+
+// --- what is durable -------------------------------------------------------------------------------------------------
+
+asio::awaitable<void> snowflake_destination::pace() {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  timer.expires_at(asked_ + status_pace);
+  co_await timer.async_wait(asio::use_awaitable);
+  asked_ = clock::now();
+}
+
+// One round trip for all channels that owe something.
+asio::awaitable<result<void>> snowflake_destination::learn() {
+  std::vector<lane*> owing;
+  std::vector<std::string> channels;
+  for (auto& [oid, table] : tables_) {
+    for (auto& lane : table.lanes) {
+      if (lane.idle()) continue;
+      owing.push_back(&lane);
+      channels.push_back(lane.channel());
+    }
+  }
+  if (owing.empty()) co_return result<void>();
+  co_await pace();
+  auto said = co_await services_.rows->status(channels);
+  if (!said) co_return fail(std::move(said));
+  if (said->size() != owing.size()) {
+    co_return error{severity::bug, "snowflake.answer", "the transport's answer has not every channel"};
+  }
+  for (std::size_t i = 0; i < owing.size(); ++i) {
+    if (auto learned = owing[i]->learn((*said)[i], clock::now()); !learned) co_return learned;
+  }
+  co_return result<void>();
+}
+
+// Waits until everything that was sent is delivered.
+asio::awaitable<result<void>> snowflake_destination::settle() {
+  for (;;) {
+    bool const idle = std::all_of(tables_.begin(), tables_.end(), [](auto const& entry) {
+      return std::all_of(entry.second.lanes.begin(), entry.second.lanes.end(), [](auto const& l) { return l.idle(); });
+    });
+    if (idle) co_return result<void>();
+    if (auto learned = co_await learn(); !learned) co_return learned;
+  }
+}
+
+position snowflake_destination::delivered() {
+  std::vector<lane const*> lanes;
+  for (auto const& [oid, table] : tables_) {
+    for (auto const& lane : table.lanes) lanes.push_back(&lane);
+  }
+  return snowflake::delivered(lanes, accepted_);
+}
+
+asio::awaitable<result<position>> snowflake_destination::flush() {
+  if (applier_) {
+    if (auto failure = applier_->take_failure()) co_return judged(std::move(*failure));
+  }
+  if (auto learned = co_await learn(); !learned) co_return judged(fail(std::move(learned)));
+  auto const durable = delivered();
+  if (applier_) applier_->delivered(durable);
+  co_return durable;
+}
+
+void snowflake_destination::passed_recovered() {
+  if (applier_) applier_->delivered(std::max(accepted_, furthest_));
+}
+
+asio::awaitable<result<void>> snowflake_destination::catch_up() {
+  if (!applier_) co_return result<void>();
+  co_await applier_->stop();
+  if (auto failure = applier_->take_failure()) co_return judged(std::move(*failure));
+  applier_->delivered(end_of_everything);
+  auto applied = co_await applier_->apply_all();
+  if (!applied) co_return judged(fail(std::move(applied)));
+  co_return result<void>();
+}
+
+asio::awaitable<void> snowflake_destination::close() {
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  if (applier_) co_await applier_->stop();
+  if (services_.rows) co_await services_.rows->close();
+}
+
+error snowflake_destination::judged(error why) {
+  if (why.code != "snowflake.fenced" || options_.memory == nullptr) return why;
+  auto memory = std::static_pointer_cast<fence_memory>(*options_.memory);
+  if (!memory) {
+    memory = std::make_shared<fence_memory>();
+    *options_.memory = memory;
+  }
+  auto const now = clock::now();
+  bool const again = memory->last != clock::time_point{} && now - memory->last < fence_window;
+  memory->last = now;
+  if (!again) return why;
+  why.kind = severity::config;
+  why.message += "; it happened before within a minute, so another process writes to this channel";
+  why.hint = "Stop the other etl-stream that runs this pipeline, or give one of the two another name.";
+  return why;
+}
+
+}  // namespace etl::destination
