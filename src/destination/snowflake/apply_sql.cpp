@@ -279,10 +279,9 @@ std::string apply_sql::create_view() const {
   auto const landing = names_.quoted_landing();
   auto const truncated = fmt::format("SELECT MAX({}) FROM {} WHERE {} = 'truncate'", position_, landing, operation_);
   auto const where = fmt::format("{} > COALESCE(({}), '')", position_, truncated);
-  auto const head = fmt::format("CREATE OR REPLACE VIEW {} ({}) AS ", names_.quoted_target(),
-                                listed(columns_, ", ", [](auto const& c) { return c.target; }));
-  auto const columns = listed(columns_, ", ", [](auto const& c) { return c.landing; });
+  auto const head = fmt::format("CREATE OR REPLACE VIEW {} AS ", names_.quoted_target());
   if (keys_.empty()) {
+    auto const columns = listed(columns_, ", ", [](auto const& c) { return c.landing + " AS " + c.target; });
     return fmt::format("{}SELECT {} FROM {} WHERE {} AND {} IN ('insert', 'copy')", head, columns, landing, where,
                        operation_);
   }
@@ -292,6 +291,7 @@ std::string apply_sql::create_view() const {
     auto const& column = columns_[i];
     if (i != 0) values += ", ";
     values += column.may_be_unchanged ? fmt::format("etl_value_{}", i) : column.landing;
+    values += " AS " + column.target;
     if (column.may_be_unchanged) whole += fmt::format(" AND etl_absent_{} = 0", i);
   }
   return fmt::format(
