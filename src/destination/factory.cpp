@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "destination/duckdb_module.hpp"
 #include "destination/file/file_destination.hpp"
 #include "destination/file/standard_output.hpp"
 #include "destination/null/null_destination.hpp"
@@ -53,6 +54,27 @@ std::unique_ptr<destination> make_python(config::pipeline_config const& pipeline
   return std::make_unique<module_destination>(std::move(options));
 }
 
+std::unique_ptr<destination> make_duckdb(config::pipeline_config const& pipeline, dependencies const& around) {
+  auto const& asked = pipeline.destination.duckdb;
+  bool const history = asked.mode == config::row_keeping::history;
+  module_options options;
+  options.python = around.python;
+  options.module = "duckdb_destination";
+  options.source = duckdb_module;
+  options.config = {{"pipeline", pipeline.name},
+                    {"path", asked.path},
+                    {"schema", asked.schema},
+                    {"mode", history ? "history" : "current"},
+                    {"operation_column", pipeline.destination.operation_column},
+                    {"position_column", pipeline.destination.position_column},
+                    {"commit_time_column", pipeline.destination.commit_time_column}};
+  options.arrow.infinite = encode::infinities::extremes;
+  // Every statement has a fixed cost, and so has a commit.
+  options.can = {.appends = history, .max_rows = 100'000, .max_bytes = 32 << 20, .max_fill_ms = 500};
+  options.call_limit = std::chrono::minutes(10);  // a large file's checkpoint
+  return std::make_unique<module_destination>(std::move(options));
+}
+
 }  // namespace
 
 bool needs_python(config::destination_config const& destination) {
@@ -76,10 +98,11 @@ result<std::unique_ptr<destination>> make(config::pipeline_config const& pipelin
       return make_postgres(pipeline, std::move(around));
     case config::destination_type::file:
       return make_file(pipeline);
+    case config::destination_type::duckdb:
+      return make_duckdb(pipeline, around);
     case config::destination_type::python:
       return make_python(pipeline, around);
     case config::destination_type::snowflake:
-    case config::destination_type::duckdb:
       return error{severity::config, "destination.not_built", "this build lacks that type of destination"};
     case config::destination_type::null:
       return std::make_unique<null_destination>(

@@ -65,6 +65,9 @@ error missing_package(py::handle raised, std::string const& frames, std::string 
 // Raised by a script on purpose, with words that are meant for the log.
 error in_own_words(py::handle raised) {
   error told{severity::retry, "python.failed", text_of(raised), attribute(raised, "hint")};
+  if (py::object const cause = py::getattr(raised, "__cause__", py::none()); !cause.is_none()) {
+    told.server_text = text_of(cause);
+  }
   auto const kind = attribute(raised, "severity");
   if (kind == "config") {
     told.kind = severity::config;

@@ -1,0 +1,429 @@
+"""A DuckDB file that holds what the source holds (mode "current") or every change (mode "history").
+
+The rows, the position of the last one and the pipeline's documents are in one transaction, which is committed where a
+transaction of the source ends. Tables have no primary key: DuckDB checks it against rows that the same transaction has
+removed, keeps its index in memory, and does not reclaim the room of removed rows while there is one. Rows are found by
+joining on their key instead.
+"""
+
+import functools
+import json
+import re
+
+import duckdb
+import etl_stream
+
+PROGRESS = "main.etl_stream_progress"
+TABLES = "main.etl_stream_tables"
+POSITION = "position"  # among the keys of PROGRESS; no document is called like that
+
+TYPES = {
+    "bool": "BOOLEAN",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "uint32": "UINTEGER",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "large_string": "VARCHAR",
+    "json": "JSON",
+    "large_binary": "BLOB",
+    "date32": "DATE",
+    "time64[us]": "TIME",
+    "timestamp[us]": "TIMESTAMP",
+    "timestamp[us, UTC]": "TIMESTAMP WITH TIME ZONE",
+    "month_day_nano_interval": "INTERVAL",
+    "uuid": "UUID",
+}
+
+
+def duckdb_type(arrow):
+    """DuckDB's name of an Arrow type, as the catalog spells it."""
+    if match := re.fullmatch(r"list<(.*)>", arrow):
+        return duckdb_type(match[1]) + "[]"
+    if match := re.fullmatch(r"decimal128\((\d+), (\d+)\)", arrow):
+        return f"DECIMAL({match[1]},{match[2]})"
+    return TYPES[arrow]
+
+
+def quote(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text):
+    return "'" + text.replace("'", "''") + "'"
+
+
+class Table:
+    """One table of the source in one version of its columns, and the SQL that applies its rows.
+
+    The rows of a batch are called by place: o(peration), p(osition), t(ime), k(ey before), u(nchanged), and c0, c1, …
+    for the columns, so that no name can collide.
+    """
+
+    def __init__(self, source, schema):
+        self.oid = source["oid"]
+        self.source_name = f"{quote(source['schema'])}.{quote(source['name'])}"
+        self.schema = schema or source["schema"]
+        self.name = source["name"]
+        self.sql_name = f"{quote(self.schema)}.{quote(self.name)}"
+        self.columns = source["columns"]
+        names = [column["name"] for column in self.columns]
+        self.key = [names.index(name) for name in source["key"]]
+        self.places = [f"c{number}" for number in range(len(names))]
+        self.view = f"etl_batch AS r({', '.join(['o', 'p', 't', 'k', 'u', *self.places])})"
+
+    def column(self, number):
+        return quote(self.columns[number]["name"])
+
+    def column_list(self):
+        return ", ".join(quote(column["name"]) for column in self.columns)
+
+    def same_key(self, other):
+        """Whether the target's row `d` has the key that the row `other` has."""
+        return " AND ".join(f"d.{self.column(number)} = {other}.c{number}" for number in self.key)
+
+    def same_old_key(self):
+        return " AND ".join(f"d.{self.column(number)} = struct_extract(r.k, {literal(self.columns[number]['name'])})"
+                            for number in self.key)
+
+    def key_places(self):
+        return ", ".join(f"c{number}" for number in self.key)
+
+    def insert(self, rows):
+        return f"INSERT INTO {self.sql_name} ({self.column_list()}) {rows}"
+
+
+def explained(failure, path):
+    """The failure in our own words, where it says nothing of rows; else None."""
+    text = str(failure)
+    if "Conflicting lock" in text or "Could not set lock" in text:
+        holder = re.search(r"\(PID \d+\)", text)
+        return etl_stream.Error(f"{path} is open in another process {holder[0] if holder else ''}".rstrip(),
+                                "DuckDB lets one process write a file, and no other read it meanwhile.")
+    if "No space left" in text:
+        return etl_stream.Error(f"no space is left for {path}")
+    if "version number" in text or "not a valid DuckDB database" in text or "newer version" in text:
+        return etl_stream.ConfigError(f"{path} cannot be read by DuckDB {duckdb.__version__}",
+                                      "It was written by another version, or is no DuckDB file.")
+    if "Permission denied" in text or "No such file or directory" in text or "Cannot open" in text:
+        return etl_stream.ConfigError(f"{path} cannot be opened for writing: it is missing a directory or a permission")
+    return None
+
+
+def in_our_words(method):
+    """Lets DuckDB's failures say what they are about, where that can be told."""
+    @functools.wraps(method)
+    def told(self, *arguments):
+        try:
+            return method(self, *arguments)
+        except duckdb.Error as failure:
+            if words := explained(failure, self.path):
+                raise words from None
+            raise
+    return told
+
+
+def trace(before, columns):
+    """What is to be remembered of the columns, and the renames that lead there as (old, new).
+
+    A column is known again by its number at the source. Where the stream does not tell it (it is 0 then), a name that
+    the column once had tells: after a restart the stream may go back to before a rename. Else its place does, when
+    nothing but names changed: columns are in the order of their numbers."""
+    now = {column["name"] for column in columns}
+    same_types = [known["type"] for known in before] == [column["arrow"] for column in columns]
+    remembered, renames = [], []
+
+    def find(place, number, name):
+        for known in before:
+            if number == known["number"] != 0 or name == known["names"][0]:
+                return known
+        gone = [known for known in before if known["names"][0] not in now]
+        for known in gone:
+            if name in known["names"]:
+                return known
+        return before[place] if same_types and number == 0 and before[place] in gone else None
+
+    for place, column in enumerate(columns):
+        name = column["name"]
+        known = find(place, column["attnum"], name) or {"number": 0, "names": [name]}
+        old = known["names"][0]
+        names = [name, *(former for former in known["names"] if former != name)]
+        remembered.append({"number": column["attnum"] or known["number"], "names": names, "type": column["arrow"]})
+        if old not in now:
+            renames.append((old, name))
+    return remembered, renames
+
+
+class Database:
+    """The file, as one pipeline writes it: what a module for the `python` destination offers (destination/python has
+    the methods). Errors leave it to be closed; what was not committed is gone then."""
+
+    def __init__(self, config):
+        self.path = config["path"]
+        self.pipeline = config["pipeline"]
+        self.schema = config.get("schema", "")
+        self.keeps_history = config["mode"] == "history"
+        self.metadata = [(config["operation_column"], "VARCHAR"), (config["position_column"], "VARCHAR"),
+                         (config["commit_time_column"], "TIMESTAMP WITH TIME ZONE"), ("_etl_old_key", "JSON"),
+                         ("_etl_unchanged", "VARCHAR[]")]
+        self.tables = {}
+        self.accepted = self.committed = ""
+        self.in_transaction = False
+        self.can_commit = True
+        self.connection = None
+
+    @in_our_words
+    def recover(self):
+        """The position up to which rows are there (empty: none), and the documents."""
+        self.connection = duckdb.connect(self.path, config={"autoinstall_known_extensions": "false"})
+        run = self.connection.execute
+        run("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
+        run(f"CREATE TABLE IF NOT EXISTS {PROGRESS} (pipeline VARCHAR, key VARCHAR, value VARCHAR)")
+        run(f"CREATE TABLE IF NOT EXISTS {TABLES} (pipeline VARCHAR, source VARCHAR, oid UINTEGER, target VARCHAR, "
+            "columns VARCHAR)")
+        rows = run(f"SELECT key, value FROM {PROGRESS} WHERE pipeline = ?", [self.pipeline]).fetchall()
+        documents = dict(rows)
+        self.accepted = self.committed = documents.pop(POSITION, "")
+        return self.committed, documents
+
+    def begin(self):
+        if not self.in_transaction:
+            self.connection.execute("BEGIN")
+            self.in_transaction = True
+
+    # Tables
+
+    @in_our_words
+    def ensure_table(self, source):
+        """Makes the target fit, inside the transaction at hand."""
+        table = Table(source, self.schema)
+        self.check_names(table)
+        self.begin()
+        wanted = [(column["name"], duckdb_type(column["arrow"])) for column in table.columns]
+        if self.keeps_history:
+            wanted = self.metadata + wanted
+        existing = self.existing_columns(table)
+        if existing is None:
+            self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(table.schema)}")
+            columns = ", ".join(f"{quote(name)} {kind}" for name, kind in wanted)
+            self.connection.execute(f"CREATE TABLE {table.sql_name} ({columns})")
+            table.remembered, _ = trace([], table.columns)
+        else:
+            self.fit_columns(table, existing, wanted)
+        self.remember(table)
+        self.tables[table.oid] = table
+        has_rows = existing is not None and bool(
+            self.connection.execute(f"SELECT 1 FROM {table.sql_name} LIMIT 1").fetchall())
+        return {"created": existing is None, "has_rows": has_rows}
+
+    def check_names(self, table):
+        """DuckDB takes names that differ only by case for the same."""
+        taken = {name.lower() for name, _ in self.metadata} if self.keeps_history else set()
+        for column in table.columns:
+            name = column["name"]
+            if name.lower() in taken:
+                raise etl_stream.DataError(
+                    f"{table.source_name} has a column {quote(name)} besides one whose name differs by case at most, "
+                    "or is one of metadata",
+                    "DuckDB cannot tell such names apart. Rename it at the source, leave it out of the publication, or "
+                    "call the columns of metadata otherwise.")
+            taken.add(name.lower())
+        if not table.columns and not self.keeps_history:
+            raise etl_stream.DataError(f"{table.source_name} has no columns, which DuckDB's tables need")
+        rows = self.connection.execute(
+            f"SELECT pipeline, source, oid FROM {TABLES} WHERE lower(target) = lower(?)", [table.sql_name]).fetchall()
+        for pipeline, source, oid in rows:
+            if (pipeline, source) != (self.pipeline, table.source_name) and (pipeline, oid) != (self.pipeline, table.oid):
+                raise etl_stream.DataError(
+                    f"{table.source_name} would be written into the table of {source} of pipeline {pipeline}",
+                    "Tables and schemas whose names differ only by case are one in DuckDB, and so are tables of several "
+                    "schemas when destination.schema is set. Use another file for one of them.")
+
+    def existing_columns(self, table):
+        """Name and type of each column; None when there is no such table."""
+        rows = self.connection.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() AND "
+            "lower(schema_name) = lower(?) AND lower(table_name) = lower(?) ORDER BY column_index",
+            [table.schema, table.name]).fetchall()
+        return dict(rows) or None
+
+    def fit_columns(self, table, existing, wanted):
+        """Renames what the source has renamed, adds what is missing. Types are the user's to change. Columns that the
+        source has no longer stay as they are: what they hold cannot be had again."""
+        def alter(change):
+            self.connection.execute(f"ALTER TABLE {table.sql_name} {change}")
+
+        rows = self.connection.execute(f"SELECT columns FROM {TABLES} WHERE pipeline = ? AND oid = ?",
+                                       [self.pipeline, table.oid]).fetchall()
+        table.remembered, renames = trace(json.loads(rows[0][0]) if rows else [], table.columns)
+        for old, new in renames:
+            if old in existing and new.lower() not in {name.lower() for name in existing}:
+                alter(f"RENAME {quote(old)} TO {quote(new)}")
+                existing[new] = existing.pop(old)
+        present = {name.lower(): kind for name, kind in existing.items()}
+        for name, kind in wanted:
+            has = present.get(name.lower())
+            if has is None:
+                alter(f"ADD {quote(name)} {kind}")
+            elif has != kind:
+                raise etl_stream.DataError(
+                    f"column {quote(name)} of {table.sql_name} is {has} and should be {kind}",
+                    f"With the pipeline stopped: ALTER TABLE {table.sql_name} ALTER {quote(name)} SET DATA TYPE {kind}")
+
+    def remember(self, table):
+        columns = json.dumps(table.remembered)
+        self.connection.execute(f"DELETE FROM {TABLES} WHERE pipeline = ? AND oid = ?", [self.pipeline, table.oid])
+        self.connection.execute(f"INSERT INTO {TABLES} VALUES (?, ?, ?, ?, ?)",
+                                [self.pipeline, table.source_name, table.oid, table.sql_name, columns])
+
+    # Rows
+
+    @in_our_words
+    def write(self, source, batch):
+        table = self.tables[source["oid"]]
+        self.begin()
+        try:
+            if self.keeps_history:
+                self.append_history(table, batch)
+            elif not table.key or batch.only_new:
+                self.append(table, batch)
+            else:
+                self.merge(table, batch)
+        except (duckdb.DataError, duckdb.IntegrityError, duckdb.ProgrammingError) as failure:
+            raise etl_stream.DataError(
+                f"DuckDB refused rows of {table.sql_name}: {type(failure).__name__}",
+                "Compare the table with the source's: types, constraints, indexes. Debug logging shows what DuckDB said."
+            ) from failure
+
+    def read(self, batch, sql):
+        """Runs SQL that reads the rows, as etl_batch, once."""
+        self.connection.register("etl_batch", batch)
+        try:
+            self.connection.execute(sql)
+        finally:
+            self.connection.unregister("etl_batch")
+
+    def append_history(self, table, batch):
+        names = ", ".join(quote(name) for name, _ in self.metadata)
+        columns = ", ".join([names, *(quote(column["name"]) for column in table.columns)])
+        rows = ", ".join(["o", "p", "t", "CASE WHEN k IS NOT NULL THEN to_json(k) END", "u", *table.places])
+        self.read(batch, f"INSERT INTO {table.sql_name} ({columns}) SELECT {rows} FROM {table.view}")
+
+    def append(self, table, batch):
+        if not batch.only_new:
+            raise etl_stream.DataError(
+                f"{table.source_name}: a row was changed or removed, and without a key it cannot be found",
+                "Give the table a primary key, or a replica identity index, at the source.")
+        if table.key and (batch.copied or batch.copying):  # else the keys are new here, too
+            keys = f"(SELECT {table.key_places()} FROM {table.view}) r"
+            self.read(batch, f"DELETE FROM {table.sql_name} d USING {keys} WHERE {table.same_key('r')}")
+        self.read(batch, table.insert(f"SELECT {', '.join(table.places)} FROM {table.view}"))
+
+    def merge(self, table, batch):
+        run = self.connection.execute
+        self.read(batch, f"CREATE OR REPLACE TEMP TABLE etl_rows AS SELECT * FROM {table.view}")
+        rekeyed = run("SELECT p FROM etl_rows WHERE k IS NOT NULL ORDER BY p").fetchall()
+        after = ""
+        for (position,) in rekeyed:
+            self.merge_run(table, f"p > '{after}' AND p < '{position}'")
+            self.change_key(table, f"p = '{position}'")
+            after = position
+        self.merge_run(table, f"p > '{after}'" if after else "true")
+        run("DROP TABLE etl_rows")
+
+    def merge_run(self, table, which):
+        """Rows without a change of key: the last version of each key wins."""
+        run = self.connection.execute
+        partial = run(f"SELECT DISTINCT unnest(u) FROM etl_rows WHERE {which} AND u IS NOT NULL").fetchall()
+        if partial:
+            self.merge_partial(table, which, {name for (name,) in partial})
+            return
+        last = f"SELECT * FROM etl_rows WHERE {which} " \
+               f"QUALIFY row_number() OVER (PARTITION BY {table.key_places()} ORDER BY p DESC) = 1"
+        run(f"DELETE FROM {table.sql_name} d USING (SELECT * FROM etl_rows WHERE {which}) r WHERE {table.same_key('r')}")
+        run(table.insert(f"SELECT {', '.join(table.places)} FROM ({last}) WHERE o <> 'remove'"))
+
+    def merge_partial(self, table, which, names):
+        """Some rows lack values: each column's last value counts, and where the batch has none, the target's."""
+        run = self.connection.execute
+        values, merged = [], []
+        for number, column in enumerate(table.columns):
+            place = f"c{number}"
+            if number in table.key:
+                merged.append(f"n.{place}")
+            elif column["name"] in names:
+                absent = f"coalesce(list_contains(u, {literal(column['name'])}), false)"
+                values.append(f"arg_max_null({place}, p) FILTER (NOT {absent}) AS {place}, bool_and({absent}) AS m{number}")
+                merged.append(f"CASE WHEN n.m{number} THEN d.{table.column(number)} ELSE n.{place} END AS {place}")
+            else:
+                values.append(f"arg_max_null({place}, p) AS {place}")
+                merged.append(f"n.{place}")
+        lacking = " OR ".join(f"m{number}" for number, column in enumerate(table.columns)
+                              if column["name"] in names and number not in table.key)
+        run("CREATE OR REPLACE TEMP TABLE etl_net AS SELECT arg_max(o, p) AS o, "
+            f"{', '.join([table.key_places(), *values])} FROM etl_rows WHERE {which} GROUP BY {table.key_places()}")
+        run(f"CREATE OR REPLACE TEMP TABLE etl_merged AS SELECT {', '.join(merged)} FROM etl_net n "
+            f"LEFT JOIN {table.sql_name} d ON {table.same_key('n')} "
+            f"WHERE n.o <> 'remove' AND (NOT ({lacking}) OR d.rowid IS NOT NULL)")
+        run(f"DELETE FROM {table.sql_name} d USING etl_net n WHERE {table.same_key('n')}")
+        run(table.insert(f"SELECT {', '.join(table.places)} FROM etl_merged"))
+        run("DROP TABLE etl_net; DROP TABLE etl_merged")
+
+    def change_key(self, table, which):
+        """One row whose key and some values change, while others were not sent: those come from the row of old key."""
+        run = self.connection.execute
+        (names,) = run(f"SELECT u FROM etl_rows WHERE {which}").fetchone()
+        merged = [f"d.{table.column(number)} AS c{number}" if column["name"] in (names or []) else f"r.c{number}"
+                  for number, column in enumerate(table.columns)]
+        run(f"CREATE OR REPLACE TEMP TABLE etl_merged AS SELECT {', '.join(merged)} FROM etl_rows r "
+            f"JOIN {table.sql_name} d ON {table.same_old_key()} WHERE {which}")
+        run(f"DELETE FROM {table.sql_name} d USING (SELECT * FROM etl_rows WHERE {which}) r WHERE {table.same_old_key()}")
+        run(f"DELETE FROM {table.sql_name} d USING etl_merged r WHERE {table.same_key('r')}")
+        run(table.insert(f"SELECT {', '.join(table.places)} FROM etl_merged"))
+        run("DROP TABLE etl_merged")
+
+    @in_our_words
+    def truncate(self, source, position):
+        table = self.tables[source["oid"]]
+        self.begin()
+        if self.keeps_history:
+            names = ", ".join(quote(name) for name, _ in self.metadata[:2])
+            self.connection.execute(f"INSERT INTO {table.sql_name} ({names}) VALUES ('truncate', ?)", [position])
+        else:
+            self.connection.execute(f"DELETE FROM {table.sql_name}")
+
+    # Progress
+
+    @in_our_words
+    def end_batch(self, position, documents, ends_transaction):
+        """Everything up to `position` was written. Documents with an empty value go."""
+        self.begin()
+        for key, value in documents:
+            self.put(key, value)
+        if position > self.accepted:
+            self.accepted = position
+        self.can_commit = ends_transaction
+
+    def put(self, key, value):
+        self.connection.execute(f"DELETE FROM {PROGRESS} WHERE pipeline = ? AND key = ?", [self.pipeline, key])
+        if value:
+            self.connection.execute(f"INSERT INTO {PROGRESS} VALUES (?, ?, ?)", [self.pipeline, key, value])
+
+    @in_our_words
+    def durable(self):
+        """Commits what is complete; the position up to which everything is on disk."""
+        if self.in_transaction and self.can_commit:
+            self.put(POSITION, self.accepted)
+            self.connection.execute("COMMIT")
+            self.in_transaction = False
+            self.committed = self.accepted
+        return self.committed
+
+    def close(self):
+        if self.connection:
+            self.connection.close()
+
+
+def open(config):
+    return Database(config)
