@@ -46,13 +46,15 @@ class Answer:
 
 
 class Rest:
-    """One connection to a Standin, with its user's key."""
+    """One connection to an account, with its user's key. `account` is a Standin, or anything that has its names: host,
+    port, ca_file (None: the system's), database, account, user, key_pair."""
 
-    def __init__(self, standin, jwt=None, timeout=20):
-        context = ssl.create_default_context(cafile=str(standin.ca_file))
-        self.connection = http.client.HTTPSConnection("localhost", standin.port, context=context, timeout=timeout)
-        self.database = standin.database
-        self.jwt = jwt or make_jwt(standin.key_pair, standin.account, standin.user)
+    def __init__(self, account, jwt=None, timeout=20):
+        context = ssl.create_default_context(cafile=account.ca_file and str(account.ca_file))
+        self.connection = http.client.HTTPSConnection(account.host, account.port, context=context, timeout=timeout)
+        self.database = account.database
+        self.host = account.host
+        self.jwt = jwt or make_jwt(account.key_pair, account.account, account.user)
         self.token = None
 
     def request(self, method, path, body=None, **headers):
@@ -69,7 +71,7 @@ class Rest:
             raise
 
     def log_in(self):
-        form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": self.jwt, "scope": "localhost"}
+        form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": self.jwt, "scope": self.host}
         self.token = None
         answer = self.request("POST", "/oauth/token", urllib.parse.urlencode(form).encode(),
                               **{"Content-Type": "application/x-www-form-urlencoded"})

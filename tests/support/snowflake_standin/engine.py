@@ -43,6 +43,9 @@ class Engine:
         self.catalog = Catalog()
         self.definitions = Definitions(self)
         self._loaders = {}
+        # A column: its value in every row that ever landed is kept in the table temp.landed, with the table's name.
+        self.recorded_column = None
+        self.connection.execute("CREATE TEMP TABLE landed (table_name VARCHAR, value VARCHAR)")
         # Called between the statements of a transaction: Snowflake reads what others committed meanwhile.
         self.between_statements = lambda: None
         self._landed = []  # rows that came in between: a rollback must not take them along
@@ -64,6 +67,9 @@ class Engine:
                 loader = self._loaders[name] = Loader(self.connection, quoted(*name), columns)
                 loader.made_for, loader.column_names = table, list(table.columns)
             rejected = loader.load(body, refused)
+            if self.recorded_column in loader.column_names:
+                at = loader.column_names.index(self.recorded_column)
+                self.connection.execute(f"INSERT INTO temp.landed SELECT ?, c{at} FROM staged WHERE misfit IS NULL", [name[2]])
             for stream_name, stream in self.catalog.streams.items():
                 if stream.source == name:
                     self._feed(stream_name, f"SELECT *, 'INSERT', false, uuid() FROM ({loader.streamed})")

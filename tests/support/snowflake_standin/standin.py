@@ -98,6 +98,14 @@ class Standin:
             return sum(self.engine.definitions.run_task(task) for task in list(self.engine.catalog.tasks.values())
                        if task.resumed)
 
+    def record_landed(self, column="_etl_position"):
+        """From now on, what this column held in each row that landed is remembered; see landed_twice()."""
+        self.engine.recorded_column = column
+
+    def landed_twice(self):
+        """(table, value, count) of recorded values that landed more than once."""
+        return self.raw("SELECT table_name, value, count(*) FROM temp.landed GROUP BY ALL HAVING count(*) > 1 LIMIT 20")
+
     # What goes wrong. Faults for requests of one kind: faults.add(), faults.clear()
 
     def lag_commits(self, seconds):
