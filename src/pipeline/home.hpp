@@ -29,6 +29,7 @@ struct lasting {
   std::set<std::uint32_t> stopped_tables;  // given up in this process: not tried again before the next
   bool has_run = false;                    // an attempt got as far as streaming
   bool only_text = false;                  // a table turned up that cannot be streamed in binary form
+  bool slot_is_useless = false;            // the server cannot decode what it holds; nothing was delivered from it
   std::shared_ptr<void> memory;            // the destination's own
 };
 

@@ -388,14 +388,17 @@ asio::awaitable<result<void>> session::check_apart(pg::connection& source) {
   co_return result<void>();
 }
 
-// Whether slot, state and destination fit together. What does not fit is refused: going on would leave a gap.
-result<void> session::check_progress(catalog::slot const* slot) const {
-  auto const& name = config().source.slot;
-  auto const begin_anew = fmt::format(
+std::string session::begin_anew() const {
+  return fmt::format(
       "Changes in between may be lost, so this is not skipped over. To copy everything again: drop the slot "
       "(SELECT pg_drop_replication_slot({});) where there is one, remove {} and empty the destination's tables and "
       "progress.",
-      model::quote_literal(name), config().state.sqlite_path);
+      model::quote_literal(config().source.slot), config().state.sqlite_path);
+}
+
+// Whether slot, state and destination fit together. What does not fit is refused: going on would leave a gap.
+result<void> session::check_progress(catalog::slot const* slot) const {
+  auto const& name = config().source.slot;
   auto const& can = destination_->what_it_can();
   if (can.exactly_once && !can.positions_by_table && has_document_ && recovered_.durable < document_.delivered) {
     return error{
@@ -403,7 +406,7 @@ result<void> session::check_progress(catalog::slot const* slot) const {
         fmt::format(
             "the destination holds rows up to {}, but {} had been confirmed to the source: it was restored or emptied",
             recovered_.durable.to_text(), document_.delivered.to_text()),
-        begin_anew};
+        begin_anew()};
   }
   if (recovered_.durable.commit > server_.insert || document_.confirmed > server_.insert) {
     return error{
@@ -411,7 +414,7 @@ result<void> session::check_progress(catalog::slot const* slot) const {
         fmt::format(
             "the source's WAL ends at {}, before what was replicated already ({}): it was restored from a backup",
             server_.insert.to_text(), std::max(recovered_.durable.commit, document_.confirmed).to_text()),
-        begin_anew};
+        begin_anew()};
   }
   bool const has_history = has_document_ && document_.confirmed != lsn{};
   if (slot == nullptr) {
@@ -419,7 +422,7 @@ result<void> session::check_progress(catalog::slot const* slot) const {
       return error{severity::config, "slot.gone",
                    fmt::format("replication slot {} does not exist any more, but this pipeline has replicated up to {}",
                                name, std::max(recovered_.durable.commit, document_.confirmed).to_text()),
-                   begin_anew};
+                   begin_anew()};
     }
     return result<void>();
   }
@@ -438,7 +441,7 @@ result<void> session::check_progress(catalog::slot const* slot) const {
                                  ? ": it removed WAL that was still needed (max_slot_wal_keep_size)"
                                  : ": ",
                              slot->invalidation_reason),
-                 begin_anew};
+                 begin_anew()};
   }
   if (has_history && slot->confirmed_flush && *slot->confirmed_flush > document_.confirmed) {
     return error{
@@ -447,7 +450,7 @@ result<void> session::check_progress(catalog::slot const* slot) const {
             "replication slot {} stands at {}, but this pipeline had confirmed only {}: the slot was recreated or "
             "advanced by someone else",
             name, slot->confirmed_flush->to_text(), document_.confirmed.to_text()),
-        begin_anew};
+        begin_anew()};
   }
   return result<void>();
 }
@@ -461,6 +464,10 @@ asio::awaitable<result<void>> session::prepare_slot(pg::connection& source) {
     auto const* const slot = *found ? &**found : nullptr;
     if (auto fits = check_progress(slot); !fits) co_return fits;
     if (slot == nullptr) break;
+    if (!slot->active && life_.slot_is_useless) {
+      if (auto dropped = co_await drop_useless_slot(source); !dropped) co_return dropped;
+      break;
+    }
     if (!slot->active) {
       document_.confirmed = slot->confirmed_flush.value_or(lsn{});
       document_.slot = name;
@@ -527,6 +534,35 @@ asio::awaitable<result<void>> session::create_slot() {
   log::info("replication slot created",
             {{"pipeline", config().name}, {"slot", name}, {"lsn", document_.confirmed.to_text()}});
   co_return result<void>();
+}
+
+asio::awaitable<result<void>> session::drop_useless_slot(pg::connection& source) {
+  auto dropped = co_await source.query(
+      fmt::format("SELECT pg_drop_replication_slot({})", model::quote_literal(config().source.slot)),
+      "dropping the replication slot");
+  if (!dropped) co_return fail(std::move(dropped));
+  life_.slot_is_useless = false;
+  document_.confirmed = lsn{};
+  co_return co_await save_document();
+}
+
+// PostgreSQL builds a slot's first picture of the catalog while transactions run. One that gives a table another file
+// (TRUNCATE, a rewrite) at that very time can be missing in it, and then the server can never decode the rows that
+// others wrote to that file before the slot was complete. It shows in the first moments of a slot, or never.
+error session::undecodable(error failure) {
+  if (failure.sqlstate != "XX000" || !failure.server_text.starts_with("could not map filenode")) return failure;
+  if (document_.made_slot && core_->delivered == position{}) {
+    life_.slot_is_useless = true;
+    failure.kind = severity::retry;
+    failure.code = "slot.unlucky";
+    failure.hint =
+        "It was made while a table was truncated or rewritten, and nothing has come from it: it is made anew.";
+    return failure;
+  }
+  failure.kind = severity::config;
+  failure.code = "slot.undecodable";
+  failure.hint = begin_anew();
+  return failure;
 }
 
 asio::awaitable<result<void>> session::save_document() {
@@ -706,7 +742,7 @@ asio::awaitable<result<void>> session::follow() {
         co_return error{severity::retry, "table.stopped", "going on without a table"};
       }
     }
-    co_return failure;
+    co_return undecodable(std::move(failure));
   }
   bool stopped_tables = false;
   core_->tables.each([&](replicated_table const& table) { stopped_tables = stopped_tables || table.stopped; });

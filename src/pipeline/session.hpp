@@ -52,10 +52,15 @@ class session {
                                                    std::vector<catalog::publication> const& there);
   asio::awaitable<result<void>> prepare_slot(pg::connection& source);
   asio::awaitable<result<void>> create_slot();
+  asio::awaitable<result<void>> drop_useless_slot(pg::connection& source);
+  // What a failure of the stream means that comes from a slot made while transactions changed tables.
+  [[nodiscard]] error undecodable(error failure);
   // Tells which transactions a new slot waits for, every few seconds, until cancelled.
   asio::awaitable<result<void>> name_those_in_the_way();
   asio::awaitable<result<void>> open_destination(std::vector<catalog::table> const& tables);
   asio::awaitable<result<void>> check_apart(pg::connection& source);
+  // What to do when what was replicated cannot be gone on with.
+  [[nodiscard]] std::string begin_anew() const;
   result<void> check_progress(catalog::slot const* slot) const;
   asio::awaitable<result<void>> adopt_table(catalog::table facts);
   asio::awaitable<result<replicated_table*>> discover(std::uint32_t oid);

@@ -52,7 +52,7 @@ class supervised {
         connections_(connections),
         python_(python),
         options_(options),
-        life_{config_, breaker_, {}, false, false, {}},
+        life_{config_, breaker_, {}, false, false, false, {}},
         wake_(home.get_executor()) {}
 
   // The exit code's part of this pipeline: it ended well.

@@ -65,10 +65,6 @@ class Writer(threading.Thread):
     def transaction(self, session):
         draw = self.random
         statements = [self.statement() for _ in range(draw.choice((1, 1, 1, 2, 3, 10, 40)))]
-        # PostgreSQL 15 sometimes cannot decode a transaction that goes on after a TRUNCATE when decoding has to begin in
-        # its middle ("could not map filenode"): neither the slot nor any client ever gets past it.
-        if "TRUNCATE journal" in statements:
-            statements = ["TRUNCATE journal"]
         pause = draw.random() * 0.3 if draw.random() < 0.1 else 0
         commits = draw.random() < 0.85
         try:
