@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::array level_names = {"debug", "info", "warning", "error", "off"};
 constexpr std::array format_names = {"auto", "text", "json"};
+constexpr std::array python_actions = {"setup", "check"};
+constexpr std::array python_extras = {"snowflake", "duckdb"};
 
 template <class Enum, class Names>
 Enum as_enum(Names const& names, std::string_view name) {
@@ -38,7 +40,8 @@ class help_format : public CLI::FormatterBase {
     std::vector<std::pair<std::string, std::string>> rows;
     for (auto const* option : app->get_options()) {
       if (option->get_positional()) {
-        usage += fmt::format(" {}{}", option->get_name(), option->get_expected_max() > 1 ? "..." : "");
+        auto const name = option->get_name() + (option->get_expected_max() > 1 ? "..." : "");
+        usage += option->get_required() ? " " + name : " [" + name + "]";
         continue;
       }
       auto const choices = choices_of(*option);
@@ -89,6 +92,24 @@ void add_run(CLI::App& app, run_arguments& into) {
       "  etl-stream run pipeline.toml           until Ctrl-C, which stops cleanly\n"
       "  etl-stream run --once pipeline.toml    for cron and tests\n\n"
       "Manual: etl-stream-run(1), etl-stream.toml(5)");
+}
+
+void add_python(CLI::App& app, python_arguments& into) {
+  auto& python = *app.add_subcommand("python", "Installs the Python packages that some destinations need");
+  python.add_option("ACTION", into.action, "What to do")
+      ->required()
+      ->type_name("ACTION")
+      ->check(one_of(python_actions));
+  python.add_option("EXTRA", into.extras, "Whose packages (all)")->type_name("EXTRA")->check(one_of(python_extras));
+  python.add_option("--venv", into.venv, "The virtual environment to use")->type_name("DIR");
+  python.footer(
+      "Actions:\n"
+      "  setup               make the environment, install pinned packages\n"
+      "  check               say what is installed, and whether it fits\n"
+      "Extras: snowflake, duckdb\n\n"
+      "Example:\n"
+      "  etl-stream python setup duckdb\n\n"
+      "Manual: etl-stream-python(1)");
 }
 
 // The option or command that does not exist, and the one that may be meant. Empty when all exist.
@@ -146,6 +167,7 @@ std::unique_ptr<CLI::App> make_parser(arguments& into) {
   app->set_version_flag("--version", version_text, "Print the versions of the program and its libraries");
   app->require_subcommand(1);
   add_run(*app, into.run);
+  add_python(*app, into.python);
   app->footer(
       "Example:\n"
       "  etl-stream run pipeline.toml\n\n"

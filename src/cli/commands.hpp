@@ -24,9 +24,16 @@ struct run_arguments {
   log::format log_format = log::format::automatic;
 };
 
+struct python_arguments {
+  std::string action;               // "setup" or "check"
+  std::vector<std::string> extras;  // empty: all
+  std::string venv;                 // empty: the default one
+};
+
 // What the command line says, one member a command.
 struct arguments {
   run_arguments run;
+  python_arguments python;
 };
 
 // The one description of commands and options: it parses, and help and shell completions are made from it.

@@ -24,6 +24,7 @@ struct command {
   std::string description;
   std::vector<option> options;
   bool takes_files = false;
+  std::vector<std::string> words;  // that its arguments can be
 };
 
 command describe(CLI::App const& app) {
@@ -31,6 +32,7 @@ command describe(CLI::App const& app) {
   for (auto const* one : app.get_options()) {
     if (one->get_positional()) {
       result.takes_files |= value_name(*one) == "FILE";
+      for (auto& word : choices_of(*one)) result.words.push_back(std::move(word));
       continue;
     }
     option described{.description = one->get_description(), .value = value_name(*one), .choices = choices_of(*one)};
@@ -75,7 +77,7 @@ std::string zsh_option(option const& one) {
   if (!one.choices.empty()) {
     text += fmt::format(":{}:({})", one.value, fmt::join(one.choices, " "));
   } else if (!one.value.empty()) {
-    text += fmt::format(":{}:{}", one.value, one.value == "FILE" ? "_files" : " ");
+    text += fmt::format(":{}:{}", one.value, one.value == "FILE" ? "_files" : one.value == "DIR" ? "_files -/" : " ");
   }
   return text + "'";
 }
@@ -125,6 +127,7 @@ _etl_stream() {{
   branch(":*", names);
   for (auto const& one : commands) {
     branch(one.name + ":-*", names_of(one.options));
+    if (!one.words.empty()) branch(one.name + ":*", one.words);
     if (!one.takes_files) continue;
     fmt::format_to(
         out,
@@ -153,6 +156,7 @@ std::string zsh_completion(CLI::App const& parser) {
   for (auto const& one : commands) {
     fmt::format_to(out, "        {})\n          _arguments", one.name);
     for (auto const& each : one.options) fmt::format_to(out, " \\\n            {}", zsh_option(each));
+    if (!one.words.empty()) fmt::format_to(out, " \\\n            '*:argument:({})'", fmt::join(one.words, " "));
     if (one.takes_files) text += " \\\n            '*:FILE:_files -g \"*.toml\"'";
     text += " ;;\n";
   }
@@ -173,7 +177,7 @@ std::string fish_completion(CLI::App const& parser) {
     if (!one.choices.empty()) {
       fmt::format_to(out, " -x -a '{}'", fmt::join(one.choices, " "));
     } else if (!one.value.empty()) {
-      text += one.value == "FILE" ? " -r -F" : " -x";
+      text += one.value == "FILE" || one.value == "DIR" ? " -r -F" : " -x";
     }
     fmt::format_to(out, " -d '{}'\n", escaped(one.description, "\\'", "\\"));
   };
@@ -183,6 +187,9 @@ std::string fish_completion(CLI::App const& parser) {
                    escaped(one.description, "\\'", "\\"));
     auto const chosen = "__fish_seen_subcommand_from " + one.name;
     for (auto const& each : one.options) add(chosen, each);
+    if (!one.words.empty()) {
+      fmt::format_to(out, "complete -c {} -n '{}' -a '{}'\n", top.name, chosen, fmt::join(one.words, " "));
+    }
     if (one.takes_files) {
       fmt::format_to(out, "complete -c {} -n '{}' -a '(__fish_complete_suffix .toml)'\n", top.name, chosen);
     }

@@ -14,7 +14,7 @@ COMPLETIONS = BINARY.parents[2] / "completions"
 # A line up to where Tab is pressed, and what the shell offers then.
 RUN_OPTIONS = {"--help", "--once", "--threads", "--quiet", "--log-level", "--log-format"}
 CASES = [
-    ("etl-stream ", {"run"}),
+    ("etl-stream ", {"python", "run"}),
     ("etl-stream --v", {"--version"}),
     ("etl-stream run --", RUN_OPTIONS),
     ("etl-stream run --log-f", {"--log-format"}),
@@ -22,6 +22,9 @@ CASES = [
     ("etl-stream run --log-level wa", {"warning"}),
     ("etl-stream run ", {"one.toml", "two.toml"}),
     ("etl-stream run --once one.toml tw", {"two.toml"}),
+    ("etl-stream python s", {"setup", "snowflake"}),
+    ("etl-stream python setup d", {"duckdb"}),
+    ("etl-stream python --ve", {"--venv"}),
 ]
 
 

@@ -41,6 +41,14 @@ TEST_CASE("without options run has defaults") {
   CHECK(given.run.log_format == log::format::automatic);
 }
 
+TEST_CASE("python takes an action, extras and an environment") {
+  arguments given;
+  CHECK(parse_line({"python", "setup", "duckdb", "--venv", "/opt/venv"}, given).command == "python");
+  CHECK(given.python.action == "setup");
+  CHECK(given.python.extras == words{"duckdb"});
+  CHECK(given.python.venv == "/opt/venv");
+}
+
 TEST_CASE("names of levels and formats are numbered as their enums are") {
   struct row {
     std::string name;
@@ -83,6 +91,9 @@ TEST_CASE("what is wrong with a line is told, with what may be meant, and ends w
       {{"run", "a.toml", "--log-level", "loud"}, "--log-level"},
       {{"run", "a.toml", "--log-level", "INFO"}, "--log-level"},
       {{"run", "a.toml", "--once=maybe"}, "--once"},
+      {{"python"}, "ACTION is required"},
+      {{"python", "remove"}, "ACTION"},
+      {{"python", "setup", "mysql"}, "EXTRA"},
       {{}, "Usage: etl-stream COMMAND"},
       {{""}, "there is no command "},
   }));
