@@ -181,7 +181,8 @@ TEST_CASE("stopping interrupts a script, and gives up one that cannot be") {
     auto const child = ::fork();
     if (child == 0) {
       etl::python::interpreter python({});
-      (void)run(python, c.text, 50ms);
+      (void)run(python, "");  // the interpreter is up
+      (void)run(python, c.text, 500ms);
       ::_exit(python.stop(400ms) ? 10 : 11);
     }
     int status = 0;
