@@ -24,6 +24,9 @@ constexpr auto status_pace = std::chrono::milliseconds(100);
 // A channel that is taken over twice within this time is not a leftover of this process.
 constexpr auto fence_window = std::chrono::minutes(1);
 
+// In bytes, before compression. Larger ones would make the SDK write files to the cloud's storage.
+constexpr std::size_t largest_request = 4 << 20;
+
 constexpr position end_of_everything{lsn{std::numeric_limits<std::uint64_t>::max()},
                                      std::numeric_limits<std::uint64_t>::max()};
 
@@ -231,17 +234,29 @@ result<void> snowflake_destination::check_rows(model::table_rows const& rows) co
   return failure;
 }
 
-// The rows behind what the lane holds already.
-snowflake_destination::piece snowflake_destination::without_known(lane const& to, model::table_rows const& rows) const {
+// The rows behind what the lane holds already, cut into requests.
+void snowflake_destination::add_unknown(std::vector<piece>& to, lane const& known,
+                                        model::table_rows const& rows) const {
+  if (rows.last <= known.committed()) return;
   auto const bytes = rows.bytes.view();
-  if (rows.last <= to.committed()) return {};
-  std::size_t at = 0, known = 0;
-  position first = rows.first;
-  while (first <= to.committed()) {
-    at += rows.rows[known++].size;
-    first = position::parse(bytes.substr(at + position_offset_, position::text_size)).value_or(rows.last);
+  auto const position_at = [&](std::size_t offset) {
+    return position::parse(bytes.substr(offset + position_offset_, position::text_size)).value_or(rows.last);
+  };
+  std::size_t at = 0, i = 0;
+  while (position_at(at) <= known.committed()) at += rows.rows[i++].size;
+  while (i < rows.rows.size()) {
+    auto const begin = at;
+    piece next{.first = position_at(at)};
+    auto last = at;
+    do {
+      last = at;
+      at += rows.rows[i++].size;
+      ++next.count;
+    } while (i < rows.rows.size() && at + rows.rows[i].size - begin <= largest_request);
+    next.last = position_at(last);
+    next.rows = bytes.substr(begin, at - begin);
+    to.push_back(next);
   }
-  return {bytes.substr(at), rows.rows.size() - known, first, rows.last};
 }
 
 asio::awaitable<result<void>> snowflake_destination::write(model::batch& batch) {
@@ -259,8 +274,7 @@ asio::awaitable<result<void>> snowflake_destination::write(model::batch& batch) 
     }
     if (auto checked = check_rows(rows); !checked) co_return checked;
     auto& to = at->second.lanes[rows.lane];
-    auto const what = without_known(to, rows);
-    if (what.count > 0) waiting[&to].push_back(what);
+    add_unknown(waiting[&to], to, rows);
     if (applier_) applier_->rows_arrived(rows.table->oid, rows.last);
   }
   if (auto sent = co_await send(std::move(waiting)); !sent) co_return judged(fail(std::move(sent)));

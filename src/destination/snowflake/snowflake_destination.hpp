@@ -85,7 +85,7 @@ class snowflake_destination final : public destination {
   asio::awaitable<result<void>> open_lanes(replicated& table, snowflake::table_names const& names);
 
   [[nodiscard]] result<void> check_rows(model::table_rows const& rows) const;
-  [[nodiscard]] piece without_known(snowflake::lane const& to, model::table_rows const& rows) const;
+  void add_unknown(std::vector<piece>& to, snowflake::lane const& known, model::table_rows const& rows) const;
   asio::awaitable<result<void>> send(pieces what);
   asio::awaitable<result<void>> truncate(model::truncation const& event);
   asio::awaitable<result<void>> learn();

@@ -106,8 +106,7 @@ std::unique_ptr<snowflake_destination> make(service& there, std::shared_ptr<void
 }
 
 // Lines of the real encoder: inserts of (id, "x") at the given positions.
-model::step rows_of(snowflake_destination const& to, std::vector<position> const& positions,
-                    std::uint16_t lane = 0) {
+model::step rows_of(snowflake_destination const& to, std::vector<position> const& positions, std::uint16_t lane = 0) {
   encode::ndjson_options options;
   to.adapt(options);
   encode::ndjson_encoder encoder(orders, options);
@@ -189,6 +188,33 @@ TEST_CASE("what a lane holds already is not sent again, and rows behind it are")
   REQUIRE(there.rows.size() == 1);
   CHECK(count(there.rows[0], "\n") == 2);
   CHECK(there.rows[0].starts_with("{\"_etl_position\":\"" + at(20, 4).to_text()));
+}
+
+TEST_CASE("what is too large for a request is cut between rows") {
+  service there;
+  test::run_coro([](service& there) -> asio::awaitable<void> {
+    auto to = make(there);
+    (void)co_await to->open();
+    (void)co_await to->ensure_table(orders);
+    std::vector<position> positions;
+    for (std::uint64_t i = 1; i <= 50'000; ++i) positions.push_back(at(10, i));
+    std::vector<model::step> steps;
+    steps.push_back(rows_of(*to, positions));
+    auto batch = batch_of(std::move(steps), positions.back());
+    (void)co_await to->write(batch);
+    auto const durable = co_await to->flush();
+    CHECK(durable.value() == positions.back());
+    co_await to->close();
+  }(there));
+  REQUIRE(there.rows.size() == 2);
+  std::size_t lines = 0;
+  for (auto const& rows : there.rows) {
+    CHECK(rows.size() <= 4 << 20);
+    CHECK(rows.ends_with("}\n"));
+    lines += count(rows, "\n");
+  }
+  CHECK(lines == 50'000);
+  CHECK(there.rows[1].starts_with("{\"_etl_position\":\""));
 }
 
 TEST_CASE("a refused row holds up everything behind it, also after a restart") {
