@@ -50,11 +50,10 @@ class Service:
         if not pipe.upper().endswith("-STREAMING"):
             raise Failure(NO_PIPE[0], NO_PIPE[1].format(pipe), NO_PIPE[2])
         asked = (database, schema, pipe[: -len("-STREAMING")])
-        with self.engine.lock:
-            tables = self.engine.catalog.tables
-            found = asked if asked in tables else tuple(part.upper() for part in asked)
-            if found not in tables:
-                found = next((name for name in tables if [p.upper() for p in name] == [p.upper() for p in asked]), None)
+        tables = list(self.engine.catalog.tables)  # without the engine's lock, which a statement may hold for long
+        found = next((name for name in tables if name == asked), None)
+        if found is None:
+            found = next((name for name in tables if [p.upper() for p in name] == [p.upper() for p in asked]), None)
         if found is None:
             raise Failure(NO_PIPE[0], NO_PIPE[1].format(pipe), NO_PIPE[2])
         with self.lock:
