@@ -1,6 +1,7 @@
 """Rules of the sources that a script can see: who may include whom, and traps that compilers do not name."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,17 @@ def test_the_decoder_needs_the_standard_library_only():
         for number, own, name in include_lines(path):
             if not name.startswith("pgoutput/") and "/" in name or (not own and name.endswith(".h")):
                 findings.append(f"{path.relative_to(ROOT)}:{number}: {name}")
+    no_findings(findings)
+
+
+def test_python_files_are_python():
+    tracked = subprocess.run(["git", "ls-files", "-z", "*.py", "*.pyi"], cwd=ROOT, capture_output=True, check=True)
+    findings = []
+    for name in filter(None, tracked.stdout.decode().split("\0")):
+        try:
+            compile((ROOT / name).read_text(), name, "exec")
+        except (SyntaxError, FileNotFoundError) as failure:
+            findings.append(f"{name}: {failure}")
     no_findings(findings)
 
 

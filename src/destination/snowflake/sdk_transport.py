@@ -1,9 +1,6 @@
-""
-    "Rows into Snowpipe Streaming by the official SDK. Runs in etl-stream's Python thread, made by sdk_transport.cpp.
+"""Rows into Snowpipe Streaming by the official SDK. Runs in etl-stream's Python thread, made by sdk_transport.cpp.
 
-    Every method answers(kind, value)
-    : "ok" with what it returns;
-"busy" when rows have to wait; "invalid" and "fenced" for a
+Every method answers (kind, value): "ok" with what it returns; "busy" when rows have to wait; "invalid" and "fenced" for a
 channel that has to be opened again; "refused" for what only the user can mend; "failed" for the rest, with the SDK's text.
 """
 
@@ -12,7 +9,7 @@ import os
 import time
 from urllib.parse import urlsplit
 
-#The version whose private append was looked at, and that append's signature.
+# The version whose private append was looked at, and that append's signature.
 KNOWN_VERSION = "1.9.1"
 KNOWN_APPEND = "($self, rows, num_rows, future_id, start_offset_token=None, end_offset_token=None)"
 
@@ -25,18 +22,23 @@ FENCED = ("STALE_CONTINUATION_TOKEN_SEQUENCER", "INVALID_CLIENT_SEQUENCER")
 def answered(method):
     def call(*arguments):
         try:
-  return "ok",
-         method(*arguments) except Exception as failure : kind,
-                                                          text = kind_of(failure) if kind is None : raise return kind,
-                                                          text
+            return "ok", method(*arguments)
+        except Exception as failure:
+            kind, text = kind_of(failure)
+            if kind is None:
+                raise
+            return kind, text
 
-                                                          return call
+    return call
 
-                                                          def kind_of(failure)
-      : ""
-        "(kind, text) of an exception of the SDK: its own classes, or a RuntimeError with JSON out of its native part."
-        "" text = str(failure) code = getattr(getattr(failure, "error_code", None), "value", None) if code is None and
-                                      isinstance(failure, RuntimeError) : try : code = json.loads(text)["error_code"]
+
+def kind_of(failure):
+    """(kind, text) of an exception of the SDK: its own classes, or a RuntimeError with JSON out of its native part."""
+    text = str(failure)
+    code = getattr(getattr(failure, "error_code", None), "value", None)
+    if code is None and isinstance(failure, RuntimeError):
+        try:
+            code = json.loads(text)["error_code"]
         except (ValueError, KeyError, TypeError):
             code = "Fatal"
     if code is None:
@@ -76,7 +78,7 @@ class Transport:
             "account": config["account"], "user": config["user"], "private_key": config["private_key"],
             "scheme": url.scheme, "host": url.hostname, "port": url.port or 443, "authorization_type": "JWT",
             "enable_telemetry_reporting": "false", "channel_status_cache_refresh_interval_seconds": 0,
-#The defaults are hours.
+            # The defaults are hours.
             "mgmt_retry_total_backoff_seconds": 30, "data_retry_total_backoff_seconds": 60,
             "open_channel_409_retry_total_backoff_seconds": 60,
         }
@@ -85,7 +87,7 @@ class Transport:
         if config["passphrase"]:
             found["private_key_passphrase"] = config["passphrase"]
         if config["endpoint"]:
-#What is not Snowflake 's public address may have no way to the cloud' s storage : rows stay in the requests.
+            # What is not Snowflake's public address may have no way to the cloud's storage: rows stay in the requests.
             found.update(max_rowset_payload_size_mb=16, max_buffered_kb_for_rowset_mode=9999999)
         return found
 
@@ -141,13 +143,12 @@ class Transport:
         """Gives up what is not committed: the stream brings it again. The SDK's finalisers find nothing to do."""
         until = time.monotonic() + seconds
         clients, channels = list(self.clients.values()), list(self.channels.values())
-        self.clients, self.channels = {}, {
-    }
-        for
-          client in clients : try : client
-            .close(wait_for_flush = False, timeout_seconds = max(0, int(until - time.monotonic()))) except Exception
-                : pass #closed
-                or invalid already; nothing is asked of it any more
+        self.clients, self.channels = {}, {}
+        for client in clients:
+            try:
+                client.close(wait_for_flush=False, timeout_seconds=max(0, int(until - time.monotonic())))
+            except Exception:
+                pass  # closed or invalid already; nothing is asked of it any more
         for _, channel in channels:
             channel._channel = None
         for client in clients:
