@@ -17,7 +17,8 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::string_view opened =
-    R"({"next_continuation_token":"c 0","channel_status":{"channel_status_code":"SUCCESS","last_committed_offset_token":null,"rows_inserted":3,"rows_error_count":0}})";
+    R"({"next_continuation_token":"c 0","channel_status":{"channel_status_code":"SUCCESS",)"
+    R"("last_committed_offset_token":null,"rows_inserted":3,"rows_error_count":0}})";
 
 std::string unpacked(std::string_view packed) {
   std::string text(ZSTD_getFrameContentSize(packed.data(), packed.size()), '\0');
