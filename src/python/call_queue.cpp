@@ -23,6 +23,7 @@ void call_queue::withdraw(std::shared_ptr<call> const& one) {
   std::lock_guard const lock(mutex_);
   one->wanted_ = false;
   std::erase(waiting_, one);
+  if (running_ == one && !interrupted_) interrupt_running();
 }
 
 error call_queue::expire(std::shared_ptr<call> const& one) {

@@ -53,7 +53,8 @@ class call_queue {
 
   // Errors: `python.overloaded` (retry), `python.stopped` (retry).
   result<void> submit(std::shared_ptr<call> one);
-  // Nobody waits for it any more. It never begins if it has not yet; if it has, its outcome is dropped.
+  // Nobody waits for it any more. It never begins if it has not yet; if it has, it is interrupted, and its outcome
+  // dropped.
   void withdraw(std::shared_ptr<call> const& one);
   // Its deadline has passed: withdraws it, and interrupts it (or the one before it that is beyond its deadline, too).
   // Returns what to tell the caller.

@@ -79,8 +79,8 @@ class interpreter {
   // nothing of Python's may leave it but in an object_slot.
   //
   // Any core, and resumes there. Cancellable at any time: the caller goes on at once, a job that has not begun never
-  // will, the outcome of one that has is dropped. After `limit` a KeyboardInterrupt is raised in the script, and the
-  // caller gets `python.stuck` (retry). Further errors: `python.overloaded`, `python.stopped` (retry).
+  // will, in one that has a KeyboardInterrupt is raised, and its outcome is dropped. The same happens after `limit`,
+  // when the caller gets `python.stuck` (retry). Further errors: `python.overloaded`, `python.stopped` (retry).
   template <class Job>
   auto run(Job job, std::chrono::steady_clock::duration limit)
       -> asio::awaitable<result<typename std::invoke_result_t<Job&>::value_type>> {

@@ -29,7 +29,7 @@ struct module_options {
   // What the module's methods decide is filled in by open(): see below.
   capabilities can;
   std::chrono::milliseconds call_limit = std::chrono::minutes(5);
-  std::chrono::milliseconds close_limit = std::chrono::seconds(5);
+  std::chrono::milliseconds close_limit = std::chrono::milliseconds(500);  // part of how long a stop may take
 };
 
 // A destination written in Python: README.md describes what its module offers. One that can recover() keeps the
