@@ -190,8 +190,10 @@ asio::awaitable<result<void>> account::find_ingest_host() {
     co_return failure;
   }
   http::client_options options;
-  bool const has_scheme = host.find("://") != std::string::npos;
-  options.url = has_scheme ? host : fmt::format("{}://{}", front_->server().secure ? "https" : "http", host);
+  // Who reaches the account by a port of its own (a tunnel, a test) reaches this server by the same.
+  auto const& front = front_->server();
+  options.url = fmt::format("{}://{}{}", front.secure ? "https" : "http", host,
+                            host.find(':') == std::string::npos ? fmt::format(":{}", front.port) : "");
   options.ca_file = options_.ca_file;
   options.proxies = options_.proxies;
   auto client = http::client::make(home_, std::move(options));

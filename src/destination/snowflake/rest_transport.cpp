@@ -42,6 +42,8 @@ constexpr std::array invalid_codes = {
     std::string_view("STALE_PIPE_CACHE"),
     std::string_view("ERR_OPEN_CHANNEL_IN_PROGRESS"),
 };
+// Somebody on the way may allow less than the service does.
+constexpr std::string_view too_large_code = "snowflake.row_too_large";
 constexpr std::string_view uncommitted_code = "ERR_CHANNEL_HAS_UNCOMMITTED_DATA";
 
 asio::awaitable<void> pause(milliseconds how_long) {
@@ -116,6 +118,8 @@ error error_from(http::response const& answer, std::string_view channel) {
   } else if (code == uncommitted_code) {
     failure.kind = severity::retry;
     failure.code = "snowflake.uncommitted_rows";
+  } else if (answer.status == 413) {
+    failure.code = too_large_code;
   } else if (passing(answer)) {
     failure.kind = severity::retry;
     failure.code = "snowflake.unavailable";
@@ -214,22 +218,27 @@ asio::awaitable<result<void>> rest_transport::append(std::string const& channel,
       part = rows.substr(0, end == std::string_view::npos ? rows.find('\n') + 1 : end + 1);
     }
     if (auto done = compress(part, packed); !done) co_return done;
-    if (packed.size() > most_sent) {
-      if (part.find('\n') + 1 >= part.size()) {
-        co_return error{.kind = severity::config,
-                        .code = "snowflake.row_too_large",
-                        .message = fmt::format("the row at {} is larger than the 4 MB that Snowflake takes at once",
-                                               position_of(part).to_text()),
-                        .hint = "Leave the column that makes it so large out of the publication."};
-      }
-      most = part.size() / 2;
+    bool too_large = packed.size() > most_sent;
+    if (!too_large) {
+      auto const last_row = part.rfind('\n', part.size() - 2);
+      auto const row = part.substr(last_row == std::string_view::npos ? 0 : last_row + 1);
+      auto const to = part.size() == rows.size() ? last : position_of(row);
+      auto sent = co_await append_one(channel, packed.view(), part.size(), to);
+      too_large = !sent && sent.error().code == too_large_code;
+      if (!sent && !too_large) co_return sent;
+    }
+    if (!too_large) {
+      rows.remove_prefix(part.size());
       continue;
     }
-    rows.remove_prefix(part.size());
-    auto const last_row = part.rfind('\n', part.size() - 2);
-    auto const to =
-        rows.empty() ? last : position_of(part.substr(last_row == std::string_view::npos ? 0 : last_row + 1));
-    if (auto sent = co_await append_one(channel, packed.view(), part.size(), to); !sent) co_return sent;
+    if (part.find('\n') + 1 >= part.size()) {
+      co_return error{.kind = severity::config,
+                      .code = too_large_code,
+                      .message = fmt::format("the row at {} is larger than the 4 MB that Snowflake takes at once",
+                                             position_of(part).to_text()),
+                      .hint = "Leave the column that makes it so large out of the publication."};
+    }
+    most = part.size() / 2;
   }
   co_return result<void>();
 }

@@ -56,7 +56,7 @@ TEST_CASE("host and token are asked for once, in either form of answer") {
   for (bool const documented : {false, true}) {
     front answers{documented};
     service server([&](auto const& asked) { return answers(asked); });
-    answers.host = server.host();
+    answers.host = documented ? "localhost" : server.host();
     auto const ok = with_account<bool>(options_for(server.url()), [](auto to) -> asio::awaitable<bool> {
       bool all = true;
       etl::runtime::task_group group(co_await asio::this_coro::executor);

@@ -176,6 +176,25 @@ TEST_CASE("what is too large for a request is cut between rows, each part with i
   CHECK(arrived == rows);
 }
 
+TEST_CASE("a request that is too large for somebody on the way is cut in halves") {
+  service there;
+  auto transport = there.transport();
+  there.will(200, opened);
+  REQUIRE(open(transport));
+  auto const rows = line(2) + line(4) + line(6) + line(8);
+  there.will(413, "<html>");
+  there.will_go_on_as("c1");
+  there.will_go_on_as("c2");
+  CHECK(append(transport, rows, 8));
+  REQUIRE(there.requests.size() == 4);
+  CHECK(unpacked(there.requests[2].body) + unpacked(there.requests[3].body) == rows);
+  CHECK(there.requests[2].target.ends_with("offsetToken=" + position{lsn{1}, 4}.to_text()));
+  CHECK(there.requests[3].target.ends_with("offsetToken=" + position{lsn{1}, 8}.to_text()));
+
+  there.will(413, "<html>");
+  CHECK(code_of(append(transport, line(10), 10)) == "snowflake.row_too_large");
+}
+
 TEST_CASE("a row that no request can hold is refused by its position") {
   service there;
   auto transport = there.transport();
