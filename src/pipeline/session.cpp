@@ -604,7 +604,9 @@ asio::awaitable<result<void>> session::adopt_table(catalog::table facts) {
   auto ensured = co_await core_->destination.ensure_table(relation);
   if (!ensured) {
     auto failure = fail(std::move(ensured));
-    if (failure.kind == severity::retry || failure.kind == severity::bug) co_return failure;
+    // A lane that has refused rows must not be passed: dropping the table's changes would confirm them.
+    bool const about_lanes = failure.kind == severity::config && destination_->what_it_can().positions_by_table;
+    if (failure.kind == severity::retry || failure.kind == severity::bug || about_lanes) co_return failure;
     core_->stop_table(table, failure);
     co_return result<void>();
   }
