@@ -8,6 +8,7 @@
 #include "destination/null/null_destination.hpp"
 #include "destination/postgres/postgres_destination.hpp"
 #include "destination/python/module_destination.hpp"
+#include "destination/snowflake/make_snowflake.hpp"
 
 namespace etl::destination {
 namespace {
@@ -103,7 +104,7 @@ result<std::unique_ptr<destination>> make(config::pipeline_config const& pipelin
     case config::destination_type::python:
       return make_python(pipeline, around);
     case config::destination_type::snowflake:
-      return error{severity::config, "destination.not_built", "this build lacks that type of destination"};
+      return make_snowflake(pipeline, around);
     case config::destination_type::null:
       return std::make_unique<null_destination>(
           pipeline.destination.null.encoding == config::null_encoding::ndjson ? encoding::ndjson : encoding::none);

@@ -78,6 +78,7 @@ std::string apply_sql::survey_up_to(position upto) const {
 std::optional<survey> apply_sql::parse_survey(std::vector<std::optional<std::string>> const& row) {
   if (row.size() != 4) return std::nullopt;
   auto const rows = parse_count(row[0]);
+  if (rows == 0u) return survey{};
   auto const partial = parse_count(row[2]);
   auto const rekeys = parse_count(row[3]);
   if (!rows || !partial || !rekeys) return std::nullopt;

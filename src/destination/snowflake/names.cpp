@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "encode/json_text.hpp"
+
 namespace etl::destination::snowflake {
 namespace {
 
@@ -29,6 +31,8 @@ std::string upper_case(std::string_view text) {
   return folded;
 }
 
+std::size_t position_offset(metadata_names const& names) { return 1 + encode::quote_json(names.position).size() + 2; }
+
 std::string identifier(std::string_view written) {
   if (written.size() < 2 || written.front() != '"' || written.back() != '"') return upper_case(written);
   std::string exact;
@@ -42,7 +46,7 @@ std::string identifier(std::string_view written) {
 table_names::table_names(layout const& all, model::relation const& table)
     : database_(all.database),
       schema_(all.schema),
-      landing_schema_(all.apply == config::apply_mode::append ? all.schema : all.landing_schema),
+      landing_schema_(all.landing_schema_in_use()),
       target_(table.schema == "public" ? table.name : table.schema + "__" + table.name),
       landing_(all.apply == config::apply_mode::append ? target_ : all.pipeline + "__" + target_),
       upper_(all.names == config::name_case::upper) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,9 @@ struct metadata_names {
   std::string unchanged = "_etl_unchanged";
 };
 
+// Where in every line of a landing table the text of its position begins: {"_etl_position":"…
+[[nodiscard]] std::size_t position_offset(metadata_names const& names);
+
 // What holds for all tables of a pipeline.
 struct layout {
   std::string pipeline;
@@ -32,6 +36,11 @@ struct layout {
   config::apply_mode apply = config::apply_mode::merge;
   std::chrono::milliseconds apply_every = std::chrono::seconds(60);
   metadata_names metadata;
+
+  // With apply = "append" the landing tables are what readers want.
+  [[nodiscard]] std::string const& landing_schema_in_use() const {
+    return apply == config::apply_mode::append ? schema : landing_schema;
+  }
 };
 
 // What Snowflake makes of a name in a configuration file: exact in double quotes, else upper case.

@@ -85,7 +85,7 @@ asio::awaitable<result<void>> sdk_transport::start() {
     config["ca_file"] = options.ca_file;
     config["user"] = options.user;
     config["private_key"] = options.private_key.reveal();
-    config["passphrase"] = options.passphrase;
+    config["passphrase"] = options.passphrase.reveal();
     config["role"] = options.role;
     config["database"] = options.database;
     config["schema"] = options.schema;

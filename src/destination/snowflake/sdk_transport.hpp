@@ -18,7 +18,7 @@ struct sdk_options {
   std::string ca_file;
   std::string user;
   config::secret private_key;  // PKCS#8 PEM
-  std::string passphrase;      // empty: the key is not encrypted
+  config::secret passphrase;   // empty: the key is not encrypted
   std::string role;
   std::string database;
   std::string schema;  // of the landing tables

@@ -49,7 +49,7 @@ snowflake_destination::snowflake_destination(snowflake_options options)
            .max_rows = 100'000,
            .max_bytes = 16 << 20,
            .max_fill_ms = 1'000},
-      position_offset_(1 + encode::quote_json(options_.all.metadata.position).size() + 2) {}
+      position_offset_(position_offset(options_.all.metadata)) {}
 
 snowflake_destination::~snowflake_destination() {
   if (applier_) applier_->abandon();

@@ -53,6 +53,7 @@ TEST_CASE("what the survey says") {
   } const cases[] = {
       {{"3", std::nullopt, "0", "0"}, true},
       {{"3", upto.to_text(), "1", "2"}, true},
+      {{"0", std::nullopt, std::nullopt, std::nullopt}, true},
       {{"3", "x", "1", "2"}, false},
       {{"3", std::nullopt, "1"}, false},
       {{std::nullopt, std::nullopt, "1", "1"}, false},
