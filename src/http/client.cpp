@@ -11,9 +11,9 @@
 namespace etl::http {
 namespace {
 
-// A name server that says "no such name" may be wrong for a moment, for instance while a VPN comes up.
-constexpr unsigned most_unknown_host = 4;
-constexpr auto between_lookups = std::chrono::milliseconds(500);
+// A name server that says "no such name" may be wrong for a while, for instance until a VPN is up: half a minute.
+constexpr unsigned most_lookups = 7;
+constexpr auto first_pause = std::chrono::milliseconds(500);
 
 bool equal_names(std::string_view one, std::string_view other) {
   auto const lower = [](char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; };
@@ -102,20 +102,22 @@ std::unique_ptr<connection> client::take_idle() {
 }
 
 asio::awaitable<result<std::unique_ptr<connection>>> client::connect() {
-  for (;;) {
+  auto pause = first_pause;
+  for (unsigned lookup = 1;; ++lookup) {
     auto opened = co_await connection::open(server_, proxy_, tls_.get(), options_.connect_timeout);
     if (opened) {
       reached_ = true;
       co_return opened;
     }
     if (opened.error().code != "http.unknown_host" || reached_) co_return opened;
-    if (++unknown_host_ >= most_unknown_host) {
+    if (lookup == most_lookups) {
       auto failure = fail(std::move(opened));
       failure.kind = severity::config;
       co_return failure;
     }
-    asio::steady_timer pause(home_, between_lookups);
-    co_await pause.async_wait(asio::use_awaitable);
+    asio::steady_timer timer(home_, pause);
+    co_await timer.async_wait(asio::use_awaitable);
+    pause *= 2;
   }
 }
 

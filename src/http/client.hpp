@@ -45,7 +45,8 @@ class client {
   // Whatever the server answers is an answer, whatever its status. May be called while others wait for theirs.
   // Cancellable. Errors of severity `retry`: http.resolve, http.connect, http.tls, http.proxy, http.lost (it may have
   // been carried out), http.timeout (likewise), http.answer (not HTTP, or too large); of severity `config`:
-  // http.certificate, http.proxy (which wants a password), http.unknown_host (often enough, and never reached before).
+  // http.certificate, http.proxy (which wants a password), http.unknown_host (for half a minute, and never reached
+  // before).
   asio::awaitable<result<response>> send(request what);
   // Closes the connections that nobody uses.
   void drop_idle();
@@ -67,7 +68,6 @@ class client {
   std::vector<std::unique_ptr<connection>> idle_;  // the one used last is at the end
   runtime::event freed_;
   std::size_t busy_ = 0;
-  unsigned unknown_host_ = 0;  // in a row; not counted once the host was reached
   bool reached_ = false;
 };
 
