@@ -35,7 +35,7 @@ using std::chrono::milliseconds;
 
 constexpr unsigned max_connections = 100;         // PostgreSQL connections of the whole process
 constexpr int most_failures_once = 5;             // attempts in a row that `once` makes before it gives up
-constexpr auto python_end = milliseconds(1'500);  // for a script that still runs when every pipeline has ended
+constexpr auto python_end = milliseconds(1'000);  // for a script that still runs when every pipeline has ended
 // An attempt that ran this long was a good one: the next failure begins with the short pauses again.
 constexpr auto good_run = std::chrono::minutes(1);
 

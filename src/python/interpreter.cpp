@@ -144,7 +144,7 @@ interpreter::interpreter(options how)
 }
 
 interpreter::~interpreter() {
-  if (thread_.joinable()) (void)stop(stop_by_itself);
+  if (thread_.joinable() && !stop(stop_by_itself)) log::warning("the thread that runs Python does not end");
 }
 
 bool interpreter::stop(std::chrono::steady_clock::duration limit) {
@@ -154,8 +154,6 @@ bool interpreter::stop(std::chrono::steady_clock::duration limit) {
   if (!queue_->wait_served(now + limit)) {
     queue_->abandon();
     thread_.detach();
-    log::warning("the thread that runs Python does not end; it was given up",
-                 {{"code", std::string_view("python.stuck")}});
     return false;
   }
   thread_.join();

@@ -119,6 +119,7 @@ def test_random_writers_and_kills(world, pipeline):
 
 
 MISBEHAVING = """
+import signal
 import time
 import etl_stream
 
@@ -131,7 +132,9 @@ class Destination:
         if table["name"] != "bad": return
         if self.settings["how"] == "data": raise etl_stream.DataError("this table is not to my liking")
         if self.settings["how"] == "secret": raise ValueError(batch.rows)
+        if self.settings["how"] == "deaf": signal.signal(signal.SIGRTMIN + 7, lambda *_: None)
         print("asleep", flush=True)
+        while self.settings["how"] == "deaf": pass
         time.sleep(3600)
 
 def open(config): return Destination(config["settings"])
@@ -169,8 +172,10 @@ def test_what_an_exception_says_stays_out_of_the_log(world, misbehaving):
     target.process.terminate()
 
 
-def test_a_module_that_hangs_holds_up_neither_the_end_nor_the_slot(world, misbehaving):
-    target = misbehaving("hang", shutdown_timeout="2s")
+@pytest.mark.parametrize("how", ["hang", "deaf"])
+def test_a_module_that_hangs_holds_up_neither_the_end_nor_the_slot(world, misbehaving, how):
+    """A deaf one cannot even be interrupted."""
+    target = misbehaving(how, shutdown_timeout="2s")
     target.start()
     target.wait_streaming()
     world.sql("INSERT INTO bad VALUES (1, 'x')")
