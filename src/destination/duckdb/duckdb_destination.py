@@ -17,6 +17,12 @@ PROGRESS = "main.etl_stream_progress"
 TABLES = "main.etl_stream_tables"
 POSITION = "position"  # among the keys of PROGRESS; no document is called like that
 
+# Every pipeline that opens the same file has to bring the same.
+SETTINGS = {
+    "autoinstall_known_extensions": "false",
+    "memory_limit": "512MB",  # what is beyond goes to a file beside the database until the commit
+}
+
 TYPES = {
     "bool": "BOOLEAN",
     "int16": "SMALLINT",
@@ -103,9 +109,9 @@ def explained(failure, path):
                                 "DuckDB lets one process write a file, and no other read it meanwhile.")
     if "No space left" in text:
         return etl_stream.Error(f"no space is left for {path}")
-    if "version number" in text or "not a valid DuckDB database" in text or "newer version" in text:
+    if any(sign in text for sign in ("version number", "newer version", "not a valid DuckDB database", "Corrupt database")):
         return etl_stream.ConfigError(f"{path} cannot be read by DuckDB {duckdb.__version__}",
-                                      "It was written by another version, or is no DuckDB file.")
+                                      "It was written by a newer version, is damaged, or is no DuckDB file.")
     if "Permission denied" in text or "No such file or directory" in text or "Cannot open" in text:
         return etl_stream.ConfigError(f"{path} cannot be opened for writing: it is missing a directory or a permission")
     return None
@@ -176,7 +182,7 @@ class Database:
     @in_our_words
     def recover(self):
         """The position up to which rows are there (empty: none), and the documents."""
-        self.connection = duckdb.connect(self.path, config={"autoinstall_known_extensions": "false"})
+        self.connection = duckdb.connect(self.path, config=SETTINGS)
         run = self.connection.execute
         run("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
         run(f"CREATE TABLE IF NOT EXISTS {PROGRESS} (pipeline VARCHAR, key VARCHAR, value VARCHAR)")
@@ -297,12 +303,10 @@ class Database:
             ) from failure
 
     def read(self, batch, sql):
-        """Runs SQL that reads the rows, as etl_batch, once."""
+        """Runs SQL that reads the rows, as etl_batch, once. After an error only close() lets go of them."""
         self.connection.register("etl_batch", batch)
-        try:
-            self.connection.execute(sql)
-        finally:
-            self.connection.unregister("etl_batch")
+        self.connection.execute(sql)
+        self.connection.unregister("etl_batch")
 
     def append_history(self, table, batch):
         names = ", ".join(quote(name) for name, _ in self.metadata)
@@ -315,10 +319,13 @@ class Database:
             raise etl_stream.DataError(
                 f"{table.source_name}: a row was changed or removed, and without a key it cannot be found",
                 "Give the table a primary key, or a replica identity index, at the source.")
+        once = ""
         if table.key and (batch.copied or batch.copying):  # else the keys are new here, too
             keys = f"(SELECT {table.key_places()} FROM {table.view}) r"
             self.read(batch, f"DELETE FROM {table.sql_name} d USING {keys} WHERE {table.same_key('r')}")
-        self.read(batch, table.insert(f"SELECT {', '.join(table.places)} FROM {table.view}"))
+            # A row that several of the source's changes have asked for comes as often.
+            once = f" QUALIFY row_number() OVER (PARTITION BY {table.key_places()} ORDER BY p DESC) = 1"
+        self.read(batch, table.insert(f"SELECT {', '.join(table.places)} FROM {table.view}{once}"))
 
     def merge(self, table, batch):
         run = self.connection.execute
