@@ -77,7 +77,7 @@ class Table:
         names = [column["name"] for column in self.columns]
         self.key = [names.index(name) for name in source["key"]]
         self.places = [f"c{number}" for number in range(len(names))]
-        self.view = f"etl_batch AS r({', '.join(['o', 'p', 't', 'k', 'u', *self.places])})"
+        self.view = f"etl_stream_batch AS r({', '.join(['o', 'p', 't', 'k', 'u', *self.places])})"
 
     def column(self, number):
         return quote(self.columns[number]["name"])
@@ -302,11 +302,10 @@ class Database:
                 "Compare the table with the source's: types, constraints, indexes. Debug logging shows what DuckDB said."
             ) from failure
 
-    def read(self, batch, sql):
-        """Runs SQL that reads the rows, as etl_batch, once. After an error only close() lets go of them."""
-        self.connection.register("etl_batch", batch)
+    def read(self, etl_stream_batch, sql):
+        """Runs SQL that reads the rows, once. DuckDB finds them by the name of this parameter: a registered name would
+        be kept, with the rows, until the transaction ends."""
         self.connection.execute(sql)
-        self.connection.unregister("etl_batch")
 
     def append_history(self, table, batch):
         names = ", ".join(quote(name) for name, _ in self.metadata)
