@@ -58,6 +58,29 @@ def test_rows_are_committed_as_they_were_encoded(snowflake, table):
     assert told["status"]["inserted"] == 40
 
 
+def test_an_sdk_that_is_not_known_gets_each_row_by_the_public_call(snowflake, table):
+    script = f"""
+import runpy, sys, time
+made = runpy.run_path("src/destination/snowflake/sdk_transport.py")["Transport"]({{
+    "pipeline": "p", "account": {snowflake.account!r}, "endpoint": {snowflake.url!r}, "ca_file": {str(snowflake.ca_file)!r},
+    "user": {snowflake.user!r}, "private_key": open({str(snowflake.key_pair.private)!r}).read(), "passphrase": "",
+    "role": "", "database": {snowflake.database!r}, "schema": "PUBLIC"}})
+assert made.private_append
+made.private_append = False
+print(made.open({table!r}, "c"))
+print(made.append("c", b'{{"id":1,"note":"\\u2028"}}\\n{{"id":2}}\\n', 2, "01", "02"))
+while made.status(["c"])[1][0][0] != "02":
+    time.sleep(0.02)
+print(made.status(["c"]))
+print(made.close())
+"""
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert out.stderr == ""
+    assert out.stdout.splitlines() == [
+        "('ok', ('', 0, 0, '', '', True))", "('ok', None)", "('ok', [('02', 2, 0, '', '', True)])", "('ok', None)"]
+    assert snowflake.sql(f'SELECT "id" FROM {table} ORDER BY 1') == [["1"], ["2"]]
+
+
 def test_refused_rows_show_in_the_status(snowflake, table):
     snowflake.sql(f'ALTER TABLE {table} DROP COLUMN "note"')
     told, _, _ = feed(snowflake, table, batches=1)

@@ -97,7 +97,7 @@ asio::awaitable<result<table_state>> snowflake_destination::ensure_table(model::
     error clash{
         severity::data, "destination.table_name",
         fmt::format("{} and {} would both become {}", other.relation->quoted_name(), relation->quoted_name(), target),
-        "Rename one at the source, leave it out of source.tables, or set name_case to \"preserve\"."};
+        "Rename one at the source, leave it out of source.tables, or set destination.case to \"preserve\"."};
     clash.table = relation->oid;
     co_return clash;
   }
