@@ -26,6 +26,8 @@ using std::chrono::milliseconds;
 constexpr std::size_t most_sent = 4'000'000;
 constexpr std::size_t most_unpacked = 32 << 20;
 constexpr int compression_level = 1;
+constexpr auto answer_limit = milliseconds(30'000);
+constexpr std::size_t slowest_line = 50;  // bytes a millisecond that an upload has to manage
 constexpr std::size_t position_size = 32;
 constexpr std::string_view json_type = "application/json";
 
@@ -254,7 +256,8 @@ asio::awaitable<result<void>> rest_transport::append_one(std::string const& chan
                         .headers = {{"Content-Type", "application/x-ndjson"},
                                     {"Content-Encoding", "zstd"},
                                     {"X-Snowflake-Uncompressed-Content-Length", std::to_string(unpacked)}},
-                        .body = packed},
+                        .body = packed,
+                        .timeout = answer_limit + milliseconds(packed.size() / slowest_line)},
                        channel);
   if (!answer) co_return fail(std::move(answer));
   auto const told = parse(answer->body);
