@@ -73,8 +73,8 @@ def test_slot_in_use(world):
     world.sql("CREATE TABLE t (id int PRIMARY KEY)")
     first = world.pipeline(name="first")
     first.start()
-    first.wait_confirmed()
-    holder = world.sql("SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", first.slot)[0][0]
+    pid = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s AND active_pid IS NOT NULL"
+    holder = first.wait_until(lambda: world.sql(pid, first.slot), "the slot is in use")[0][0]
     second = world.pipeline(name="second", source={"slot": first.slot, "publication": first.publication})
     refused(second, first.slot, str(holder))
     first.process.check_alive()
