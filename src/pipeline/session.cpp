@@ -636,7 +636,9 @@ asio::awaitable<result<void>> session::adopt_table(catalog::table facts) {
 
   bool empty_it = state == copy_state::running && table.progress.whole;
   if (first_time && ensured->has_rows) {
-    bool const ours = known_name || config().copy.existing_rows == config::existing_rows::replace;
+    // A lane that holds rows is this pipeline's: it was ended before the state store had heard of its first copy.
+    bool const written = known_name || ensured->furthest != position{};
+    bool const ours = written || config().copy.existing_rows == config::existing_rows::replace;
     if (!ours && config().copy.existing_rows == config::existing_rows::error) {
       error failure{severity::data, "table.existing_rows",
                     fmt::format("the destination's table {} has rows already, and this pipeline has not written them",
