@@ -635,10 +635,11 @@ asio::awaitable<result<void>> session::adopt_table(catalog::table facts) {
   if (state == copy_state::done && config().copy.mode == config::copy_mode::when_new) co_return result<void>();
 
   bool empty_it = state == copy_state::running && table.progress.whole;
-  if (first_time && ensured->has_rows) {
-    // A lane that holds rows is this pipeline's: it was ended before the state store had heard of its first copy.
-    bool const written = known_name || ensured->furthest != position{};
-    bool const ours = written || config().copy.existing_rows == config::existing_rows::replace;
+  // What a lane holds is this pipeline's: it was ended before the state store had heard of its first copy. Those rows
+  // may have got no further than into a landing table yet.
+  bool const held = ensured->furthest != position{};
+  if (first_time && (ensured->has_rows || held)) {
+    bool const ours = known_name || held || config().copy.existing_rows == config::existing_rows::replace;
     if (!ours && config().copy.existing_rows == config::existing_rows::error) {
       error failure{severity::data, "table.existing_rows",
                     fmt::format("the destination's table {} has rows already, and this pipeline has not written them",
