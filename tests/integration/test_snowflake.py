@@ -297,7 +297,7 @@ class Trouble(threading.Thread):
         self.snowflake.revoke_tokens()
 
 
-@pytest.mark.parametrize("transport", ["rest"])
+@both
 def test_random_writers_faults_and_kills(world, snowflake, pipeline, transport):
     seed = os.environ.get("ETL_SEED") or str(random.SystemRandom().randrange(10**9))
     print(f"ETL_SEED={seed}")
