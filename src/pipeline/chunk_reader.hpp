@@ -22,6 +22,8 @@ namespace etl::pipeline {
 struct kept_key {
   std::vector<pgoutput::value_kind> kinds;
   std::vector<std::string> values;
+
+  friend bool operator==(kept_key const&, kept_key const&) = default;
 };
 
 // A piece of a table to read. Blocks [first, end) of one heap, or the rows of some keys.

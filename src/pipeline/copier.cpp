@@ -346,7 +346,10 @@ asio::awaitable<result<void>> copier::run_task(worker& one, std::shared_ptr<task
   request.most_bytes = 4 * chunk_bytes_;
   if (job->what == task::kind::keys) {
     request.part = table.facts.parts.front();
-    for (auto const& row : job->keys) request.keys.push_back(row.key);
+    // Wanted by several changes, read once: a chunk has one version of a row.
+    for (auto const& row : job->keys) {
+      if (std::ranges::find(request.keys, row.key) == request.keys.end()) request.keys.push_back(row.key);
+    }
   } else {
     request.part = table.facts.parts[job->range.part];
     request.first = job->range.first;
