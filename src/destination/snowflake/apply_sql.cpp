@@ -246,7 +246,9 @@ std::string apply_sql::apply_up_to(position upto, survey const& found) const {
   range rows{.from = landing, .where = all, .partial = found.partial || found.rekeys, .rekeys = found.rekeys};
   std::string text = "BEGIN\n  BEGIN TRANSACTION;\n";
   if (found.truncated) {
-    text += fmt::format("  DELETE FROM {};\n", names_.quoted_target());
+    // Only while the landing table has it: a statement of an earlier process may have applied it since the survey.
+    text += fmt::format("  DELETE FROM {} WHERE EXISTS (SELECT 1 FROM {} WHERE {} = 'truncate' AND {} = '{}');\n",
+                        names_.quoted_target(), landing, operation_, position_, found.truncated->to_text());
     rows.where += fmt::format(" AND {} > '{}'", position_, found.truncated->to_text());
   }
   text += fmt::format("  {};\n  DELETE FROM {} WHERE {};\n  COMMIT;\nEND", apply(rows), landing, all);

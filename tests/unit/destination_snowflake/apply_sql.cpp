@@ -36,7 +36,8 @@ TEST_CASE("rows without a key are added once each") {
   CHECK(apply_sql(make_layout(), log_lines).apply_up_to(upto, {.rows = 1, .truncated = position{lsn{1}, 2}}) ==
         R"(BEGIN
   BEGIN TRANSACTION;
-  DELETE FROM "DB"."PUBLIC"."orders";
+  DELETE FROM "DB"."PUBLIC"."orders" WHERE EXISTS (SELECT 1 FROM "DB"."ETL"."shop__orders" WHERE )"
+        R"("_etl_operation" = 'truncate' AND "_etl_position" = '00000000000000010000000000000002');
   INSERT INTO "DB"."PUBLIC"."orders" ("at", "line") SELECT "at", "line" FROM "DB"."ETL"."shop__orders" WHERE )"
         R"("_etl_position" <= '00000016B374D8480000000000000007' AND "_etl_position" > )"
         R"('00000000000000010000000000000002' AND "_etl_operation" IN ('insert', 'copy') QUALIFY ROW_NUMBER() OVER )"
