@@ -23,7 +23,7 @@ result<lock_file> lock_file::take(std::string_view code, std::string const& path
     return busy;
   }
   auto const now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  auto const who = fmt::format("process {}, since {:%FT%TZ}\n", ::getpid(), now);
+  auto const who = fmt::format("process {}, since {:%FT%TZ}\n", ::getpid(), fmt::gmtime(now));
   if (::ftruncate(opened->get(), 0) != 0) return file_error(code, "writing", path, errno);
   if (auto written = write_all(code, *opened, who, path); !written) return fail(std::move(written));
   return lock_file(std::move(*opened));

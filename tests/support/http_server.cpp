@@ -39,7 +39,11 @@ class listener {
       : serve_(std::move(what)), acceptor_(context_, tcp::endpoint(asio::ip::address_v4::loopback(), 0)) {
     thread_ = std::thread([this] { accept(); });
   }
-  ~listener() {
+  ~listener() { end(); }
+
+  // Waits for the threads, which may use the listener until they have ended.
+  void end() {
+    if (!thread_.joinable()) return;
     ending_ = true;
     ::shutdown(acceptor_.native_handle(), SHUT_RDWR);
     disconnect();
@@ -118,7 +122,7 @@ struct http_server::inside {
         std::make_unique<listener>([this](tcp::socket socket, unsigned count) { serve(std::move(socket), count); });
   }
   // Before what the threads use.
-  ~inside() { listener_.reset(); }
+  ~inside() { listener_->end(); }
 
   void serve(tcp::socket socket, unsigned count) {
     error_code ignored;
@@ -183,7 +187,7 @@ struct connect_proxy::inside {
   explicit inside(std::string authorization) : authorization_(std::move(authorization)) {
     listener_ = std::make_unique<listener>([this](tcp::socket socket, unsigned) { serve(std::move(socket)); });
   }
-  ~inside() { listener_.reset(); }
+  ~inside() { listener_->end(); }
 
   static void pump(tcp::socket& from, tcp::socket& to) {
     std::vector<char> bytes(64 << 10);

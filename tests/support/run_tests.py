@@ -23,7 +23,7 @@ SANITIZER_ENVIRONMENT = {
     "LSAN_OPTIONS": f"suppressions={ROOT}/tests/support/leaks.supp:print_suppressions=0",
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
-    "TSAN_OPTIONS": "second_deadlock_stack=1:halt_on_error=1",
+    "TSAN_OPTIONS": f"suppressions={ROOT}/tests/support/races.supp:second_deadlock_stack=1:halt_on_error=1",
 }
 
 
