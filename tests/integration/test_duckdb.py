@@ -185,6 +185,7 @@ def test_a_file_in_use_is_waited_for(world, to_duckdb):
 
 
 @pytest.mark.short
+@pytest.mark.foreign_threads
 def test_random_writers_and_kills(world, to_duckdb):
     seed = os.environ.get("ETL_SEED") or str(random.SystemRandom().randrange(10**9))
     print(f"ETL_SEED={seed}")

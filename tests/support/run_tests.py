@@ -98,8 +98,11 @@ def run_pytest(part, binary, options, tally):
         command = [sys.executable, "-m", "pytest", "-v", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}"]
         if options.filter:
             command += ["-k", options.filter]
-        if options.short and part == "integration":
-            command += ["-m", "short"]
+        marks = ["short"] if options.short and part == "integration" else []
+        if options.sanitize == "thread":
+            marks.append("not foreign_threads")
+        if marks:
+            command += ["-m", " and ".join(marks)]
         environment = dict(os.environ, ETL_BINARY=str(binary), ETL_BUILD=str(binary.parents[2]))
         if options.random_seconds is not None:
             environment["ETL_RANDOM_SECONDS"] = str(options.random_seconds)
