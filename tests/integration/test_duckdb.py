@@ -1,16 +1,14 @@
 """The DuckDB destination: types, schema changes, history, and random writers with SIGKILL at random moments."""
 
 import os
-import random
 import sys
-import time
 
 import duckdb
 import pytest
 
 from support import duckdb_file
 from support.etl import Pipeline, rows_of, subtract
-from test_random import KILLS, SCHEMA, SECONDS, TABLES, WRITERS, Writer
+from support.writers import TABLES, seed_of_this_run, write_and_kill
 
 
 @pytest.fixture
@@ -187,28 +185,8 @@ def test_a_file_in_use_is_waited_for(world, to_duckdb):
 @pytest.mark.short
 @pytest.mark.foreign_threads
 def test_random_writers_and_kills(world, to_duckdb):
-    seed = os.environ.get("ETL_SEED") or str(random.SystemRandom().randrange(10**9))
-    print(f"ETL_SEED={seed}")
-    moments = random.Random(f"{seed} kills")
-    world.sql(SCHEMA)
     pipeline = to_duckdb(copy={"chunk_size": "64KiB"})
-    writers = [Writer(world, seed, number) for number in range(WRITERS)]
-    for writer in writers:
-        writer.start()
-    try:
-        for pause in [moments.uniform(0.2, 1.8) * SECONDS / (KILLS + 1) for _ in range(KILLS)]:
-            pipeline.start()
-            time.sleep(pause)  # the moment of the kill is what is random
-            pipeline.process.check_alive()
-            pipeline.kill()
-    finally:
-        for writer in writers:
-            writer.stopped.set()
-        for writer in writers:
-            writer.join()
-    failures = [writer.failure for writer in writers if writer.failure]
-    assert not failures, failures
-    print(f"{sum(writer.committed for writer in writers)} transactions committed, {KILLS} kills")
+    write_and_kill(world, pipeline, seed_of_this_run())
     pipeline.start()
     pipeline.wait_confirmed(seconds=90)
     pipeline.stop()

@@ -1,8 +1,6 @@
 """A destination that is a user's module: the example's, as a newcomer would run it, and ones that misbehave."""
 
 import json
-import os
-import random
 import sqlite3
 import time
 from pathlib import Path
@@ -10,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from support import etl
-from test_random import SCHEMA, SECONDS, TABLES, WRITERS, Writer
+from support.writers import SECONDS, TABLES, seed_of_this_run, write_and_kill
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "python-destination" / "sqlite_destination.py"
-KILLS = 10
 
 
 @pytest.fixture
@@ -86,27 +83,9 @@ def test_the_example_holds_what_the_source_holds(world, pipeline):
 
 @pytest.mark.short
 def test_random_writers_and_kills(world, pipeline):
-    seed = os.environ.get("ETL_SEED") or str(random.SystemRandom().randrange(10**9))
-    print(f"ETL_SEED={seed}")
-    moments = random.Random(f"{seed} kills")
-    world.sql(SCHEMA + "SET timezone = 'UTC'")
     target = pipeline(copy={"chunk_size": "64KiB"})
-    writers = [Writer(world, seed, number) for number in range(WRITERS)]
-    for writer in writers:
-        writer.start()
-    try:
-        for pause in [moments.uniform(0.2, 1.8) * SECONDS / 2 / (KILLS + 1) for _ in range(KILLS)]:
-            target.start()
-            time.sleep(pause)  # the moment of the kill is what is random
-            target.process.check_alive()
-            target.kill()
-    finally:
-        for writer in writers:
-            writer.stopped.set()
-        for writer in writers:
-            writer.join()
-    failures = [writer.failure for writer in writers if writer.failure]
-    assert not failures, failures
+    world.sql("SET timezone = 'UTC'")
+    write_and_kill(world, target, seed_of_this_run(), SECONDS / 2)
     assert target.once(seconds=120) == 0
     assert_equal(world, *(set(TABLES) - {"wide"}))
     # A time is spelled otherwise in JSON than by the source.

@@ -1,7 +1,6 @@
 """etl-stream into the stand-in for Snowflake: exactly once whatever befalls either side, and nothing confirmed that the
 service has not proven to hold. ETL_SEED replays a random run's statements, faults and moments."""
 
-import os
 import random
 import re
 import threading
@@ -11,11 +10,7 @@ import pytest
 from support.etl import PATIENCE, wait_until
 from support.snowflake_pipeline import SnowflakePipeline
 from support.snowflake_standin import Standin
-from test_random import SCHEMA, TABLES, Writer
-
-SECONDS = float(os.environ.get("ETL_RANDOM_SECONDS", "60"))
-WRITERS = 3
-KILLS = 12
+from support.writers import SECONDS, TABLES, seed_of_this_run, write_and_kill
 
 both = pytest.mark.parametrize("transport", ["rest", "sdk"])
 
@@ -299,31 +294,11 @@ class Trouble(threading.Thread):
 
 @both
 def test_random_writers_faults_and_kills(world, snowflake, pipeline, transport):
-    seed = os.environ.get("ETL_SEED") or str(random.SystemRandom().randrange(10**9))
-    print(f"ETL_SEED={seed}")
-    moments = random.Random(f"{seed} kills")
-    world.sql(SCHEMA)
+    seed = seed_of_this_run()
     one = pipeline(transport, copy={"chunk_size": "64KiB"}, destination={"channels": 3, "apply_every": "1s"})
-    writers = [Writer(world, seed, number) for number in range(WRITERS)]
     trouble = Trouble(snowflake, seed)
-    for thread in (*writers, trouble):
-        thread.start()
-    try:
-        pauses = [moments.uniform(0.5, 1.5) * SECONDS / 2 / (KILLS + 1) for _ in range(KILLS)]
-        for pause in pauses:
-            one.start()
-            time.sleep(pause)  # the moment of the kill is what is random
-            one.process.check_alive()
-            one.kill()
-    finally:
-        for thread in (*writers, trouble):
-            thread.stopped.set()
-        for thread in (*writers, trouble):
-            thread.join()
-    failures = [writer.failure for writer in writers if writer.failure]
-    assert not failures, failures
-    print(f"{sum(writer.committed for writer in writers)} transactions committed, {KILLS} kills, {trouble.done},"
-          f" {dict(snowflake.requests)}")
+    write_and_kill(world, one, seed, SECONDS / 2, writers=3, disturber=trouble)
+    print(trouble.done, dict(snowflake.requests))
     snowflake.faults.clear()
     snowflake.lag_commits(0.02)
     one.start()

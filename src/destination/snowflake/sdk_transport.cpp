@@ -20,7 +20,7 @@ namespace py = pybind11;
 constexpr auto call_limit = std::chrono::minutes(3);  // above the SDK's own budgets
 // Nothing is waited for but the interpreter: with a service that stalls, that may be in the SDK's hands.
 constexpr auto close_limit = std::chrono::milliseconds(400);
-// The SDK takes no more rows for now.
+// How long rows wait when the SDK has no room for them.
 constexpr auto busy_pause = std::chrono::milliseconds(20);
 
 error failed(std::string const& kind, std::string const& channel, std::string text) {
