@@ -301,9 +301,13 @@ def test_random_writers_faults_and_kills(world, snowflake, pipeline, transport):
     print(trouble.done, dict(snowflake.requests))
     snowflake.faults.clear()
     snowflake.lag_commits(0.02)
+    began = time.monotonic()
     one.start()
-    one.wait_confirmed(seconds=90)
-    one.wait_equal(*TABLES, seconds=90)
+    try:
+        one.wait_confirmed(seconds=90)
+        one.wait_equal(*TABLES, seconds=90)
+    finally:
+        print(f"{time.monotonic() - began:.1f} s of recovery", dict(snowflake.requests))
     one.stop()
     one.assert_equal(*TABLES)
     assert not snowflake.landed_twice()
