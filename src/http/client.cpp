@@ -1,12 +1,11 @@
 #include "http/client.hpp"
 
 #include <algorithm>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <optional>
 
 #include "http/connection.hpp"
 #include "http/tls.hpp"
+#include "runtime/pause.hpp"
 
 namespace etl::http {
 namespace {
@@ -115,8 +114,7 @@ asio::awaitable<result<std::unique_ptr<connection>>> client::connect() {
       failure.kind = severity::config;
       co_return failure;
     }
-    asio::steady_timer timer(home_, pause);
-    co_await timer.async_wait(asio::use_awaitable);
+    co_await runtime::pause(pause);
     pause *= 2;
   }
 }

@@ -3,14 +3,11 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 
 #include "encode/copy_input.hpp"
 #include "encode/key.hpp"
+#include "runtime/pause.hpp"
 
 namespace etl::pipeline {
 namespace {
@@ -28,12 +25,6 @@ std::string copy_sql(model::relation const& table, catalog::storage const& part,
   if (!to_the_end) sql += fmt::format(" AND ctid < '({},0)'::tid", end);
   if (!row_filter.empty()) sql += fmt::format(" AND ({})", row_filter);
   return sql + ") TO STDOUT" + (binary ? " (FORMAT binary)" : "");
-}
-
-asio::awaitable<void> pause(std::chrono::milliseconds how_long) {
-  asio::steady_timer timer(co_await asio::this_coro::executor, how_long);
-  auto [failed] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
-  if (failed) throw boost::system::system_error(failed);
 }
 
 }  // namespace
@@ -65,7 +56,7 @@ asio::awaitable<result<void>> chunk_reader::begin(judge const& accept) {
     if (*verdict == snapshot_verdict::use_it) co_return result<void>();
     if (auto ended = co_await connection_->query("ROLLBACK", "giving a snapshot back"); !ended)
       co_return fail(std::move(ended));
-    co_await pause(std::chrono::milliseconds(*verdict == snapshot_verdict::take_another ? 1 : 100));
+    co_await runtime::pause(std::chrono::milliseconds(*verdict == snapshot_verdict::take_another ? 1 : 100));
   }
 }
 

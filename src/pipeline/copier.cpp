@@ -3,14 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <optional>
 
 #include "base/log.hpp"
 #include "runtime/on_shard.hpp"
+#include "runtime/pause.hpp"
 #include "runtime/task_group.hpp"
 
 namespace etl::pipeline {
@@ -313,9 +311,7 @@ asio::awaitable<result<void>> copier::work(worker& one) {
     if (copy.whole || ++one.failures > most_failures) co_return failure;
     give_back(job);
     log::warning("copy interrupted, trying again", {{"pipeline", core_.config().name}, {"table", copy.table.name()}});
-    asio::steady_timer timer(core_.executor, std::chrono::milliseconds(100 << one.failures));
-    auto [failed] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
-    if (failed) throw boost::system::system_error(failed);
+    co_await runtime::pause(std::chrono::milliseconds(100 << one.failures));
   }
   co_return result<void>();
 }

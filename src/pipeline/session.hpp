@@ -74,6 +74,8 @@ class session {
 
   [[nodiscard]] pg::connect_options source_access(bool replication) const;
   [[nodiscard]] config::pipeline_config const& config() const { return life_.config; }
+  // The publication that this program makes for tables whose updates cannot be published.
+  [[nodiscard]] std::string inserts_publication() const;
   [[nodiscard]] std::vector<std::string> publication_names() const;
 
   lasting& life_;

@@ -1,10 +1,7 @@
 #include "pipeline/writer.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include "base/log.hpp"
+#include "runtime/pause.hpp"
 
 namespace etl::pipeline {
 
@@ -44,11 +41,7 @@ asio::awaitable<result<void>> writer::run() {
 }
 
 asio::awaitable<void> writer::breaker_closed() {
-  while (!core_.life.breaker.allow(clock::now())) {
-    asio::steady_timer timer(core_.executor, std::chrono::milliseconds(100));
-    auto [failed] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
-    if (failed) throw boost::system::system_error(failed);
-  }
+  while (!core_.life.breaker.allow(clock::now())) co_await runtime::pause(std::chrono::milliseconds(100));
 }
 
 asio::awaitable<result<void>> writer::write() {

@@ -4,9 +4,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -14,6 +12,7 @@
 #include "base/log.hpp"
 #include "destination/python/module_objects.hpp"
 #include "python/objects.hpp"
+#include "runtime/pause.hpp"
 
 namespace etl::destination {
 namespace {
@@ -224,10 +223,9 @@ asio::awaitable<result<void>> module_destination::write(model::batch& batch) {
 }
 
 asio::awaitable<result<position>> module_destination::flush() {
-  if (auto const pause = asked_ + between_questions - std::chrono::steady_clock::now();
-      pause.count() > 0 && deliveries_.complete() < deliveries_.accepted()) {
-    asio::steady_timer timer(co_await asio::this_coro::executor, pause);
-    co_await timer.async_wait(asio::use_awaitable);
+  if (auto const wait = asked_ + between_questions - std::chrono::steady_clock::now();
+      wait.count() > 0 && deliveries_.complete() < deliveries_.accepted()) {
+    co_await runtime::pause(wait);
   }
   using parts = std::vector<python_module::deliveries::part>;
   // All that was taken; everything up to a position; of each table up to one.

@@ -5,14 +5,12 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/json.hpp>
 #include <random>
 
 #include "http/url.hpp"
 #include "runtime/backoff.hpp"
+#include "runtime/pause.hpp"
 #include "runtime/task_group.hpp"
 
 namespace etl::destination::snowflake {
@@ -47,12 +45,6 @@ constexpr std::array invalid_codes = {
 // Somebody on the way may allow less than the service does.
 constexpr std::string_view too_large_code = "snowflake.row_too_large";
 constexpr std::string_view uncommitted_code = "ERR_CHANNEL_HAS_UNCOMMITTED_DATA";
-
-asio::awaitable<void> pause(milliseconds how_long) {
-  asio::steady_timer timer(co_await asio::this_coro::executor, how_long);
-  auto [failed] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
-  if (failed) throw boost::system::system_error(failed);
-}
 
 runtime::backoff pauses(milliseconds first) {
   return {first, milliseconds(5'000), [random = std::minstd_rand(std::random_device{}())]() mutable {
@@ -161,7 +153,7 @@ asio::awaitable<result<http::response>> rest_transport::request(http::request wh
     }
     auto const wait = waits.next();
     if (clock::now() + wait > until) co_return answer ? result<http::response>(error_from(*answer, channel)) : answer;
-    co_await pause(wait);
+    co_await runtime::pause(wait);
   }
 }
 
@@ -180,7 +172,7 @@ asio::awaitable<result<channel_status>> rest_transport::open(std::string table, 
       if (answer.error().code != "snowflake.uncommitted_rows" || clock::now() + wait > until) {
         co_return fail(std::move(answer));
       }
-      co_await pause(wait);
+      co_await runtime::pause(wait);
       continue;
     }
     auto const told = parse(answer->body);

@@ -4,13 +4,12 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
 #include "destination/snowflake/sdk_transport_source.hpp"
 #include "python/objects.hpp"
+#include "runtime/pause.hpp"
 
 namespace etl::destination::snowflake {
 namespace {
@@ -118,8 +117,7 @@ asio::awaitable<result<void>> sdk_transport::append(std::string const& channel, 
     auto taken = co_await options_.python->run(append, call_limit);
     if (!taken) co_return fail(std::move(taken));
     if (*taken) co_return result<void>();
-    asio::steady_timer timer(co_await asio::this_coro::executor, busy_pause);
-    co_await timer.async_wait(asio::use_awaitable);
+    co_await runtime::pause(busy_pause);
   }
 }
 
