@@ -1,6 +1,7 @@
 #include "replication/receive_habit.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace etl::replication {
 namespace {
@@ -16,16 +17,20 @@ constexpr unsigned flood_windows = 4;
 // Its end. Well below, so that a flow in between does not swing to and fro.
 constexpr double trickle_rate = 1e6;
 
-constexpr auto warm_up = 5ms;
+constexpr auto warm_up = 10ms;
 constexpr auto trial = 30ms;  // at least, and until this much came or this long passed:
 constexpr std::size_t trial_bytes = 1 << 20;
-constexpr auto longest_trial = 200ms;
+constexpr auto longest_trial = 60ms;
+// One that brings less than half of the best is given up early.
+constexpr auto shortest_trial = 15ms;
+constexpr double hopeless = 0.5;
 
 constexpr auto settled_window = 100ms;
 constexpr auto between_challenges = 2s;
-constexpr double better = 1.05;  // a lazier habit has to bring this much more
+constexpr auto most_between_challenges = 16s;  // twice as long after each that was lost
+constexpr double better = 1.05;                // a lazier habit has to bring this much more
 constexpr double much_slower = 0.6;
-constexpr unsigned slow_windows = 2;
+constexpr unsigned slow_windows = 3;
 
 constexpr auto long_path = std::chrono::microseconds(1ms);
 
@@ -36,7 +41,6 @@ receive_habit::receive_habit()
           {{.pause = 0us}},
           {{.pause = 200us, .drain = false}},
           {{.pause = 500us, .drain = false}},
-          {{.pause = 1ms, .receive_buffer = 32 * kib}},
           {{.pause = 2ms, .receive_buffer = 48 * kib}},
           {{.pause = 2ms, .low_water = 40 * kib}},
       } {}
@@ -97,31 +101,45 @@ habit receive_habit::next(time_point now, std::size_t bytes) {
     }
     return candidates_[current_].way;
   }
+  auto const rate = static_cast<double>(bytes_) / std::chrono::duration<double>(elapsed).count();
   bool const enough = phase_ == phase::settled
                           ? elapsed >= settled_window
-                          : elapsed >= trial && (bytes_ >= trial_bytes || elapsed >= longest_trial);
+                          : (elapsed >= trial && (bytes_ >= trial_bytes || elapsed >= longest_trial)) ||
+                                (elapsed >= shortest_trial && rate < hopeless * best_rate());
   if (!enough) return candidates_[current_].way;
-  auto const rate = static_cast<double>(bytes_) / std::chrono::duration<double>(elapsed).count();
   since_ = now;
   bytes_ = 0;
   return measured(now, rate);
 }
 
+double receive_habit::best_rate() const {
+  double best = 0;
+  for (auto const& c : candidates_) best = std::max(best, c.rate);
+  return best;
+}
+
+// A window that shrinks may shut for a while: a trial that brings next to nothing says so of that habit, not of the
+// flow.
 habit receive_habit::measured(time_point now, double rate) {
-  if (rate < trickle_rate) return to(phase::trickle, 0, now);
   auto& known = candidates_[current_].rate;
   switch (phase_) {
     case phase::exploring:
       known = rate;
       if (current_ + 1 < candidates_.size()) return to(phase::exploring, current_ + 1, now);
+      if (best_rate() < trickle_rate) return to(phase::trickle, 0, now);
       best_ = eagerest_of_the_best();
       settled_since_ = now;
+      patience_ = between_challenges;
+      settling_ = true;
       return stay(now);
     case phase::challenging: {
       known = rate;
       // The more eager of two has to be as good only.
       auto const other = candidates_[best_].rate;
-      if (current_ < best_ ? rate * better >= other : rate >= other * better) best_ = current_;
+      bool const won = current_ < best_ ? rate * better >= other : rate >= other * better;
+      if (won) best_ = current_;
+      settling_ = won;
+      patience_ = won ? between_challenges : std::min<duration>(2 * patience_, most_between_challenges);
       settled_since_ = now;
       return stay(now);
     }
@@ -129,10 +147,13 @@ habit receive_habit::measured(time_point now, double rate) {
     case phase::trickle:
       break;
   }
+  if (rate < trickle_rate) return to(phase::trickle, 0, now);
+  // A trial is short, and what its predecessor had left in the socket may have flattered it: the first window counts.
+  if (std::exchange(settling_, false)) known = rate;
   streak_ = rate < much_slower * known ? streak_ + 1 : 0;
   if (streak_ >= slow_windows) return explore(now);
   if (streak_ == 0) known += (rate - known) / 4;
-  if (streak_ > 0 || now - settled_since_ < between_challenges) return candidates_[current_].way;
+  if (streak_ > 0 || now - settled_since_ < patience_) return candidates_[current_].way;
   challenger_ = (challenger_ + 1) % candidates_.size();
   if (challenger_ == best_) challenger_ = (challenger_ + 1) % candidates_.size();
   return to(phase::challenging, challenger_, now);

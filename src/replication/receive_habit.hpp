@@ -30,8 +30,9 @@ struct habit {
 // kernel and the size of the messages. So it is found by trying.
 //
 // At a trickle the reader wakes at once, for latency. In a flood each of a few habits is tried for some tens of
-// milliseconds, the one that brings the most bytes per second stays, and one of the others is tried again every other
-// second; when the flow changes much, all of them are. Where two are as good as each other, the more eager one wins.
+// milliseconds, the one that brings the most bytes per second stays, and one of the others is tried again now and then,
+// the more rarely the more of them have failed; when the flow changes much, all are. Where two are as good as each
+// other, the more eager one wins.
 class receive_habit {
  public:
   using time_point = std::chrono::steady_clock::time_point;
@@ -62,6 +63,7 @@ class receive_habit {
   habit stay(time_point now) { return to(phase::settled, best_, now); }
   habit measured(time_point now, double rate);
   [[nodiscard]] std::size_t eagerest_of_the_best() const;
+  [[nodiscard]] double best_rate() const;
 
   std::vector<candidate> candidates_;  // the most eager first
   phase phase_ = phase::trickle;
@@ -69,9 +71,11 @@ class receive_habit {
   std::size_t best_ = 0;
   std::size_t challenger_ = 0;
   unsigned streak_ = 0;     // windows in a row: busy ones at a trickle, slow ones in a flood
+  bool settling_ = false;   // the kept habit's rate is known from a trial only
   bool warming_up_ = true;  // what was under way when the habit changed is not counted
   time_point since_{};
   time_point settled_since_{};
+  duration patience_{};  // between two challenges
   std::size_t bytes_ = 0;
 };
 
