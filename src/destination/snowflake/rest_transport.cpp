@@ -240,6 +240,10 @@ asio::awaitable<result<void>> rest_transport::append(std::string const& channel,
 asio::awaitable<result<void>> rest_transport::append_one(std::string const& channel, std::string_view packed,
                                                          std::size_t unpacked, position last) {
   auto& session = sessions_.at(channel);
+  if (auto const wait = session.not_before - clock::now(); wait > clock::duration::zero()) {
+    co_await runtime::pause(wait);
+  }
+  session.not_before = clock::now() + options_.spacing;
   auto answer =
       co_await request({.method = "POST",
                         .target = fmt::format("{}/channels/{}/rows?continuationToken={}&offsetToken={}",

@@ -26,6 +26,9 @@ struct rest_options {
   std::chrono::milliseconds retry_for{60'000};
   // For how long open() waits for rows of an earlier session to be committed.
   std::chrono::milliseconds commit_for{30'000};
+  // Appends to one channel begin at least this much apart: the service takes ten a second of each. Meanwhile the
+  // pipeline gathers what comes next, so a trickle of transactions makes few requests.
+  std::chrono::milliseconds spacing{100};
 };
 
 // Snowpipe Streaming's REST interface (Snowflake documentation, "Snowpipe Streaming REST endpoints"): lines compressed
@@ -49,6 +52,7 @@ class rest_transport final : public transport {
   struct session {
     std::string table;
     std::string continuation;  // token of the next append
+    std::chrono::steady_clock::time_point not_before{};
   };
   struct release {
     void operator()(ZSTD_CCtx_s* context) const;

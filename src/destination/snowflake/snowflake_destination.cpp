@@ -261,10 +261,18 @@ void snowflake_destination::add_unknown(std::vector<piece>& to, lane const& know
 
 asio::awaitable<result<void>> snowflake_destination::write(model::batch& batch) {
   pieces waiting;
+  std::deque<std::string> markers;  // rows of this function's own, among the pieces
+  // A task takes what it sees: neither may later rows be there without a TRUNCATE, nor that without earlier ones.
+  bool const apart = options_.all.apply == apply_mode::task;
   for (auto& step : batch.steps) {
     if (auto const* event = std::get_if<model::truncation>(&step)) {
-      if (auto sent = co_await send(std::exchange(waiting, {})); !sent) co_return judged(fail(std::move(sent)));
-      if (auto done = co_await truncate(*event); !done) co_return judged(fail(std::move(done)));
+      if (apart) {
+        if (auto sent = co_await deliver(std::exchange(waiting, {})); !sent) co_return judged(fail(std::move(sent)));
+      }
+      truncate(*event, waiting, markers);
+      if (apart) {
+        if (auto sent = co_await deliver(std::exchange(waiting, {})); !sent) co_return judged(fail(std::move(sent)));
+      }
       continue;
     }
     auto const& rows = std::get<model::table_rows>(step);
@@ -286,7 +294,15 @@ asio::awaitable<result<void>> snowflake_destination::write(model::batch& batch) 
 
 asio::awaitable<result<void>> snowflake_destination::send(pieces what) {
   auto const feed = [this](lane& to, std::vector<piece> parts) -> asio::awaitable<result<void>> {
-    for (auto const& part : parts) {
+    for (auto next = parts.begin(); next != parts.end();) {
+      // Each request has its price, and a channel takes few of them a second.
+      auto part = *next++;
+      std::string joined;
+      for (; next != parts.end() && part.rows.size() + next->rows.size() <= largest_request; ++next) {
+        if (joined.empty()) joined = part.rows;
+        joined += next->rows;
+        part = {joined, part.count + next->count, part.first, next->last};
+      }
       auto sent = co_await services_.rows->append(to.channel(), part.rows, part.count, part.first, part.last);
       if (!sent) co_return sent;
       to.sent(part.first, part.last, part.count);
@@ -300,28 +316,25 @@ asio::awaitable<result<void>> snowflake_destination::send(pieces what) {
   co_return co_await group.join();
 }
 
-asio::awaitable<result<void>> snowflake_destination::truncate(model::truncation const& event) {
+// Until it is delivered.
+asio::awaitable<result<void>> snowflake_destination::deliver(pieces what) {
+  if (auto sent = co_await send(std::move(what)); !sent) co_return sent;
+  co_return co_await settle();
+}
+
+// A TRUNCATE is a row of each table's first lane. Its position tells what it removes, whatever the order between lanes.
+void snowflake_destination::truncate(model::truncation const& event, pieces& to, std::deque<std::string>& markers) {
   auto const& names = options_.all.metadata;
   auto const line =
       fmt::format("{{{}:\"{}\",{}:\"truncate\",{}:null}}\n", encode::quote_json(names.position), event.at.to_text(),
                   encode::quote_json(names.operation), encode::quote_json(names.commit_time));
-  // A task takes what it sees: neither may later rows be there without the TRUNCATE, nor that without earlier ones.
-  bool const apart = options_.all.apply == apply_mode::task;
-  if (apart) {
-    if (auto settled = co_await settle(); !settled) co_return settled;
-  }
   for (auto const& relation : event.tables) {
     auto const at = tables_.find(relation->oid);
     if (at == tables_.end()) continue;
     if (applier_) applier_->rows_arrived(relation->oid, event.at);
-    auto& to = at->second.lanes.front();
-    if (event.at <= to.committed()) continue;
-    pieces marker;
-    marker[&to].push_back({line, 1, event.at, event.at});
-    if (auto sent = co_await send(std::move(marker)); !sent) co_return sent;
+    auto& first = at->second.lanes.front();
+    if (event.at > first.committed()) to[&first].push_back({markers.emplace_back(line), 1, event.at, event.at});
   }
-  if (apart) co_return co_await settle();
-  co_return result<void>();
 }
 
 // --- what is durable -------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -87,7 +88,8 @@ class snowflake_destination final : public destination {
   [[nodiscard]] result<void> check_rows(model::table_rows const& rows) const;
   void add_unknown(std::vector<piece>& to, snowflake::lane const& known, model::table_rows const& rows) const;
   asio::awaitable<result<void>> send(pieces what);
-  asio::awaitable<result<void>> truncate(model::truncation const& event);
+  asio::awaitable<result<void>> deliver(pieces what);
+  void truncate(model::truncation const& event, pieces& to, std::deque<std::string>& markers);
   asio::awaitable<result<void>> learn();
   asio::awaitable<result<void>> settle();
   asio::awaitable<void> pace();

@@ -95,7 +95,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def route(self):
         url = urllib.parse.urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client died in the middle of it: that is no request
+            self.close_connection = True
+            return None
         for kind, method, pattern in ROUTES:
             if method == self.command and (found := pattern.fullmatch(url.path)):
                 names = [urllib.parse.unquote(name) for name in found.groups()]

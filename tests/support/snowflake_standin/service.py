@@ -1,9 +1,10 @@
 """The streaming service: pipes and channels above the engine, and the thread that commits what was accepted."""
 
+import itertools
 import threading
 import time
 
-from .channels import Channel, Failure, Pipe
+from .channels import Batch, Channel, Failure, Pipe
 from .landing import count_rows
 
 NO_PIPE = ("ERR_PIPE_DOES_NOT_EXIST_OR_NOT_AUTHORIZED", "Pipe {} does not exist or not authorized.", 404)
@@ -114,20 +115,24 @@ class Service:
             now = time.monotonic()
             for name, pipe in self.pipes.items():
                 for channel in pipe.channels.values():
-                    while channel.pending and channel.pending[0].due <= now:
-                        self._commit(name, channel)
+                    due = list(itertools.takewhile(lambda batch: batch.due <= now, channel.pending))
+                    if due:
+                        self._commit(name, channel, due)
                     if channel.pending:
                         following = min(following or channel.pending[0].due, channel.pending[0].due)
         return following
 
-    def _commit(self, name, channel):
-        batch = channel.pending.popleft()
+    def _commit(self, name, channel, due):
+        """All of a channel's batches that are due, at once: each load has a price of its own."""
+        for _ in due:
+            channel.pending.popleft()
         if name not in self.engine.catalog.tables:
             channel.must_reopen = "ERR_TABLE_DOES_NOT_EXIST_NOT_AUTHORIZED"
             channel.pending.clear()
             return
         refused = [text.encode() for text in self.refused.get(name[2], ())]
-        channel.commit(batch, self.engine.load(name, batch.rows.body, refused))
+        rows = due[0].rows if len(due) == 1 else Rows(b"\n".join(batch.rows.body for batch in due))
+        channel.commit(Batch(rows, due[0].start, due[-1].end, due[-1].due), self.engine.load(name, rows.body, refused))
 
     def wake(self):
         self._wake.set()

@@ -31,6 +31,7 @@ std::string unpacked(std::string_view packed) {
 struct service {
   struct asked {
     std::string method, target, body;
+    std::chrono::steady_clock::time_point at = std::chrono::steady_clock::now();
   };
   std::deque<result<http::response>> answers;
   std::vector<asked> requests;
@@ -124,6 +125,19 @@ TEST_CASE("rows go out compressed, with the continuation token of the answer bef
   CHECK(there.requests[2].target ==
         fmt::format("{}/rows?continuationToken=c%2F1&offsetToken={}", channel, position{lsn{1}, 8}.to_text()));
   CHECK(unpacked(there.requests[1].body) == line(4) + line(6));
+}
+
+TEST_CASE("a channel gets ten requests a second at most") {
+  service there;
+  auto transport = there.transport();
+  there.will(200, opened);
+  REQUIRE(open(transport));
+  for (std::uint64_t i = 1; i <= 4; ++i) {
+    there.will_go_on_as("c");
+    REQUIRE(append(transport, line(i), i));
+  }
+  REQUIRE(there.requests.size() == 5);
+  CHECK(there.requests[4].at - there.requests[1].at >= 300ms);
 }
 
 TEST_CASE("a request whose answer got lost is sent again as it was") {
