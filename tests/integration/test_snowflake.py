@@ -163,6 +163,7 @@ def test_nothing_is_confirmed_while_commits_are_held(world, snowflake, pipeline,
     world.sql("CREATE TABLE t (id int PRIMARY KEY)")
     one = pipeline(transport)
     one.start()
+    one.wait_until(lambda: "table copied" in log_of(one), "the copy, which else brings some of the rows, too")
     one.wait_confirmed()
     snowflake.hold_commits()
     world.sql("INSERT INTO t SELECT generate_series(1, 100)")
