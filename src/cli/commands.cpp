@@ -9,6 +9,7 @@
 
 #include "cli/version.hpp"
 #include "config/nearest.hpp"
+#include "config/quantity.hpp"
 
 namespace etl::cli {
 namespace {
@@ -94,6 +95,40 @@ void add_run(CLI::App& app, run_arguments& into) {
       "Manual: etl-stream-run(1), etl-stream.toml(5)");
 }
 
+void add_size(CLI::App& command, char const* name, std::int64_t& into, char const* description) {
+  command
+      .add_option_function<std::string>(
+          name,
+          [&into, name](std::string const& text) {
+            auto const size = config::parse_size(text);
+            if (!size) throw CLI::ValidationError(name, text + " is no size, such as 500MB or 2GiB");
+            into = *size;
+          },
+          description)
+      ->type_name("SIZE");
+}
+
+void add_lag(CLI::App& app, lag_arguments& into) {
+  auto& lag = *app.add_subcommand("lag", "Tells what replication slots hold back on their servers");
+  auto* const files = lag.add_option("FILE", into.files, "Configuration of a pipeline")->type_name("FILE");
+  auto* const source = lag.add_option("--source", into.source, "A server, instead of files")->type_name("URL");
+  source->excludes(files);
+  lag.add_flag("--json", into.json, "Print JSON, with exact numbers");
+  lag.add_option("--watch", into.watch, "Look again every so many seconds, until Ctrl-C (2)")
+      ->type_name("SECONDS")
+      ->expected(0, 1)
+      ->default_str("2")
+      ->check(CLI::Range(0.1, 86'400.0));
+  add_size(lag, "--warning", into.warning, "Exit with 1 when a slot holds back this much (3000MB)");
+  add_size(lag, "--danger", into.danger, "Exit with 2 when a slot holds back this much (6000MB)");
+  lag.footer(
+      "Exit status: 0 ok, 1 warning, 2 danger, 3 unknown\n\n"
+      "Examples:\n"
+      "  etl-stream lag pipeline.toml\n"
+      "  etl-stream lag --source postgres://monitor@db1/ --watch 5\n\n"
+      "Manual: etl-stream-lag(1)");
+}
+
 void add_python(CLI::App& app, python_arguments& into) {
   auto& python = *app.add_subcommand("python", "Installs the Python packages that some destinations need");
   python.add_option("ACTION", into.action, "What to do")
@@ -167,6 +202,7 @@ std::unique_ptr<CLI::App> make_parser(arguments& into) {
   app->set_version_flag("--version", version_text, "Print the versions of the program and its libraries");
   app->require_subcommand(1);
   add_run(*app, into.run);
+  add_lag(*app, into.lag);
   add_python(*app, into.python);
   app->footer(
       "Example:\n"
@@ -189,10 +225,11 @@ parsed_line parse_line(std::vector<std::string> line, arguments& into) {
     if (line.empty()) return {.complaint = app->help(), .exit_code = exit_usage};
     auto const unknown = unknown_word(*app, line);
     auto const chosen = app->get_subcommands();
+    bool const is_check = !chosen.empty() && chosen.front()->get_name() == "lag";
     auto const name = chosen.empty() ? "etl-stream" : "etl-stream " + chosen.front()->get_name();
     return {.complaint = fmt::format("etl-stream: {}\n{} --help tells what there is\n",
                                      unknown.empty() ? failure.what() : unknown, name),
-            .exit_code = exit_usage};
+            .exit_code = is_check ? exit_unknown : exit_usage};
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,9 +31,22 @@ struct python_arguments {
   std::string venv;                 // empty: the default one
 };
 
+// lag is a check for monitoring systems, which know four codes: 0 ok, 1 warning, 2 danger, and this one.
+inline constexpr int exit_unknown = 3;
+
+struct lag_arguments {
+  std::vector<std::string> files;
+  std::string source;  // a connection URL, instead of files
+  bool json = false;
+  std::optional<double> watch;                // look again every so many seconds
+  std::int64_t warning = 3000 * 1'000'000LL;  // bytes of WAL that a slot holds back
+  std::int64_t danger = 6000 * 1'000'000LL;
+};
+
 // What the command line says, one member a command.
 struct arguments {
   run_arguments run;
+  lag_arguments lag;
   python_arguments python;
 };
 

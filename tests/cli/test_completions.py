@@ -14,12 +14,13 @@ COMPLETIONS = BINARY.parents[2] / "completions"
 # A line up to where Tab is pressed, and what the shell offers then.
 RUN_OPTIONS = {"--help", "--once", "--threads", "--quiet", "--log-level", "--log-format"}
 CASES = [
-    ("etl-stream ", {"python", "run"}),
+    ("etl-stream ", {"lag", "python", "run"}),
     ("etl-stream --v", {"--version"}),
     ("etl-stream run --", RUN_OPTIONS),
     ("etl-stream run --log-f", {"--log-format"}),
     ("etl-stream run --log-format ", {"auto", "text", "json"}),
     ("etl-stream run --log-level wa", {"warning"}),
+    ("etl-stream lag --w", {"--watch", "--warning"}),
     ("etl-stream run ", {"one.toml", "two.toml"}),
     ("etl-stream run --once one.toml tw", {"two.toml"}),
     ("etl-stream python s", {"setup", "snowflake"}),

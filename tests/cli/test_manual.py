@@ -20,7 +20,7 @@ def options(text, pattern):
 
 
 def test_there_are_pages():
-    assert [page.name for page in PAGES] == ["etl-stream-python.1", "etl-stream-run.1", "etl-stream.1", "etl-stream.toml.5"]
+    assert [page.name for page in PAGES] == ["etl-stream-lag.1", "etl-stream-python.1", "etl-stream-run.1", "etl-stream.1", "etl-stream.toml.5"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

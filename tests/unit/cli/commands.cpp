@@ -41,6 +41,17 @@ TEST_CASE("without options run has defaults") {
   CHECK(given.run.log_format == log::format::automatic);
 }
 
+TEST_CASE("lag takes files or a server, sizes, and a pace") {
+  arguments given;
+  CHECK(parse_line({"lag", "a.toml", "--warning", "1GB", "--danger=2GiB", "--json", "--watch"}, given).command ==
+        "lag");
+  CHECK(given.lag.files == words{"a.toml"});
+  CHECK(given.lag.warning == 1'000'000'000);
+  CHECK(given.lag.danger == std::int64_t{2} << 30);
+  CHECK(given.lag.json);
+  CHECK(given.lag.watch == 2.0);
+}
+
 TEST_CASE("python takes an action, extras and an environment") {
   arguments given;
   CHECK(parse_line({"python", "setup", "duckdb", "--venv", "/opt/venv"}, given).command == "python");
