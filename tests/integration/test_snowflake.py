@@ -1,6 +1,7 @@
 """etl-stream into the stand-in for Snowflake: exactly once whatever befalls either side, and nothing confirmed that the
 service has not proven to hold. ETL_SEED replays a random run's statements, faults and moments."""
 
+import json
 import random
 import re
 import threading
@@ -156,6 +157,31 @@ def test_a_refused_row_is_never_confirmed(world, snowflake, pipeline, transport)
     assert code == 1 and "snowflake.rows_refused" in text
     assert not one.confirmed(behind)
     assert "a private row" not in log_of(one)
+
+
+@both
+def test_refused_rows_are_put_aside_when_asked(world, snowflake, pipeline, transport):
+    world.sql("CREATE TABLE t (id int PRIMARY KEY, note text); INSERT INTO t VALUES (1, 'good')")
+    one = pipeline(transport, destination={"on_reject": "quarantine"})
+    one.start()
+    one.wait_equal("t")
+    snowflake.refuse_rows("p__t", "a private row")
+    world.sql("INSERT INTO t SELECT n, CASE WHEN n % 50 = 7 THEN 'a private row' ELSE 'good' END FROM generate_series(2, 200) n")
+    one.wait_confirmed()
+    world.sql("INSERT INTO t VALUES (1007, 'another, a private row'), (1008, 'good')")
+    one.wait_confirmed()
+    one.kill()  # what was put aside is known after a crash, too
+    world.sql("INSERT INTO t VALUES (1009, 'good')")
+    one.start()
+    one.wait_confirmed()
+    one.stop()
+    aside = [json.loads(line) for path in world.directory.glob("p.rejected/*.ndjson") for line in path.read_text().splitlines()]
+    assert sorted(row["id"] for row in aside) == [7, 57, 107, 157, 1007]
+    assert all(path.stat().st_mode & 0o77 == 0 for path in world.directory.glob("p.rejected/*"))
+    assert one.once() == 0
+    there = {int(row[0]) for row in snowflake.raw('SELECT id FROM "ANALYTICS"."PUBLIC"."t"')}
+    assert there == {*range(1, 201), 1008, 1009} - {7, 57, 107, 157}
+    assert "a private row" not in log_of(one) and not snowflake.landed_twice()
 
 
 @both

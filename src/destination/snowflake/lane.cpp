@@ -21,15 +21,31 @@ result<position> offset_of(std::string const& channel, channel_status const& sta
 
 }  // namespace
 
-result<lane> lane::opened(std::string channel, channel_status const& at_open) {
+result<lane> lane::opened(std::string channel, channel_status const& at_open, std::uint64_t refusals_seen_to) {
   auto const offset = offset_of(channel, at_open);
   if (!offset) return fail(result(offset));
   lane made;
   made.channel_ = std::move(channel);
   made.committed_ = *offset;
   made.inserted_at_open_ = at_open.inserted;
-  if (at_open.errors > 0) return made.refused(at_open);
+  made.refusals_ = refusals_seen_to;
+  if (made.newly_refused(at_open) > 0) return made.refused(at_open);
+  made.refusals_ = at_open.errors;  // a channel that was dropped counts anew
   return made;
+}
+
+std::uint64_t lane::newly_refused(channel_status const& status) const {
+  return status.errors > refusals_ ? status.errors - refusals_ : 0;
+}
+
+bool lane::has_passed_all(channel_status const& status) const {
+  auto const offset = offset_of(channel_, status);
+  return offset && status.valid && (sent_.empty() || *offset == sent_.back().last);
+}
+
+void lane::saw_to_refused(channel_status const& status) {
+  put_aside_ += newly_refused(status);
+  refusals_ = status.errors;
 }
 
 void lane::sent(position first, position last, std::uint64_t rows) {
@@ -42,8 +58,8 @@ error lane::refused(channel_status const& status) const {
   auto const bound = status.last_error_bound.empty() ? status.committed : status.last_error_bound;
   return {.kind = severity::config,
           .code = "snowflake.rows_refused",
-          .message = fmt::format("Snowflake has refused {} rows of channel {}, somewhere from {} to {}", status.errors,
-                                 channel_, from, bound),
+          .message = fmt::format("Snowflake has refused {} rows of channel {}, somewhere from {} to {}",
+                                 newly_refused(status), channel_, from, bound),
           .hint =
               "The slot stays before them. Correct the column or the values, then follow \"Refused rows\" in "
               "docs/snowflake.md.",
@@ -51,7 +67,7 @@ error lane::refused(channel_status const& status) const {
 }
 
 result<void> lane::learn(channel_status const& status, clock::time_point now) {
-  if (status.errors > 0) return refused(status);
+  if (newly_refused(status) > 0) return refused(status);
   if (!status.valid) {
     return error{.kind = severity::retry,
                  .code = "snowflake.channel_invalid",
@@ -64,7 +80,7 @@ result<void> lane::learn(channel_status const& status, clock::time_point now) {
                  .code = "snowflake.offset_lost",
                  .message = fmt::format("channel {} has lost its offset: it was dropped", channel_)};
   }
-  auto const inserted = status.inserted - inserted_at_open_;
+  auto const inserted = status.inserted - inserted_at_open_ + put_aside_;
   auto const furthest = sent_.empty() ? committed_ : sent_.back().last;
   if (*offset > furthest || inserted > rows_sent_) {
     return error{.kind = severity::retry,

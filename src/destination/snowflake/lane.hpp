@@ -21,10 +21,11 @@ class lane {
  public:
   using clock = std::chrono::steady_clock;
 
-  // `at_open` is what the service said when the channel was opened, with nothing under way. Errors (config):
-  // `snowflake.rows_refused`, when rows were refused in an earlier run: whether they were seen to is not known;
-  // `snowflake.foreign_channel`, when the offset is none of this program's.
-  [[nodiscard]] static result<lane> opened(std::string channel, channel_status const& at_open);
+  // `at_open` is what the service said when the channel was opened, with nothing under way; `refusals_seen_to` says how
+  // many refused rows of it were put aside. Errors (config): `snowflake.rows_refused`, when more rows than those were
+  // refused in an earlier run; `snowflake.foreign_channel`, when the offset is none of this program's.
+  [[nodiscard]] static result<lane> opened(std::string channel, channel_status const& at_open,
+                                           std::uint64_t refusals_seen_to = 0);
 
   [[nodiscard]] std::string const& channel() const { return channel_; }
   // Rows at or below are there already, and are not to be sent again.
@@ -37,6 +38,13 @@ class lane {
   // that may be missing; `snowflake.rows_missing` (config), when rows that are said to be there have not been counted
   // for half a minute; `snowflake.fenced` (retry), when there is more than was sent.
   [[nodiscard]] result<void> learn(channel_status const& status, clock::time_point now);
+
+  // Rows that were refused and not yet seen to, by what the service says.
+  [[nodiscard]] std::uint64_t newly_refused(channel_status const& status) const;
+  // The offset has reached the end of what was sent.
+  [[nodiscard]] bool has_passed_all(channel_status const& status) const;
+  // Those rows are put aside: that they are missing is no secret any more.
+  void saw_to_refused(channel_status const& status);
 
   // Everything that was sent is delivered.
   [[nodiscard]] bool idle() const { return sent_.empty(); }
@@ -56,6 +64,8 @@ class lane {
   position committed_{};
   std::uint64_t inserted_at_open_ = 0;
   std::uint64_t rows_sent_ = 0;
+  std::uint64_t refusals_ = 0;   // seen to, from the channel's beginning
+  std::uint64_t put_aside_ = 0;  // of the rows that were sent since it was opened
   std::deque<range> sent_;
   clock::time_point uncounted_since_{};  // zero: every committed row is counted
 };

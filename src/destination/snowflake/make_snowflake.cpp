@@ -1,5 +1,7 @@
 #include "destination/snowflake/make_snowflake.hpp"
 
+#include <fmt/format.h>
+
 #include <boost/asio/this_coro.hpp>
 #include <utility>
 
@@ -8,6 +10,7 @@
 #include "destination/snowflake/sdk_transport.hpp"
 #include "destination/snowflake/snowflake_destination.hpp"
 #include "destination/snowflake/statements.hpp"
+#include "state/files.hpp"
 
 namespace etl::destination {
 namespace {
@@ -89,12 +92,11 @@ asio::awaitable<result<snowflake_services>> connect(config::snowflake_destinatio
 result<std::unique_ptr<destination>> make_snowflake(config::pipeline_config const& pipeline,
                                                     dependencies const& around) {
   auto const& asked = pipeline.destination.snowflake;
-  if (asked.on_reject != config::on_reject::stop) {
-    return error{severity::config, "snowflake.on_reject",
-                 "Snowflake does not say which rows it has refused, so they cannot be put aside",
-                 "Set destination.on_reject = \"stop\"."};
-  }
   snowflake_options options;
+  if (asked.on_reject == config::on_reject::quarantine) {
+    options.quarantine_directory =
+        fmt::format("{}/{}.rejected", state::parent_directory(pipeline.state.sqlite_path), pipeline.name);
+  }
   options.all = layout_of(pipeline);
   options.channels = asked.channels;
   options.memory = around.memory;

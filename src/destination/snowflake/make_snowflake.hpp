@@ -8,7 +8,7 @@
 
 namespace etl::destination {
 
-// The destination that the configuration asks for, not yet open. Errors (config): `snowflake.on_reject`.
+// The destination that the configuration asks for, not yet open.
 [[nodiscard]] result<std::unique_ptr<destination>> make_snowflake(config::pipeline_config const& pipeline,
                                                                   dependencies const& around);
 

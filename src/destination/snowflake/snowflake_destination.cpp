@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <limits>
 
+#include "base/log.hpp"
 #include "destination/snowflake/apply_sql.hpp"
 #include "encode/json_text.hpp"
 #include "runtime/task_group.hpp"
@@ -26,6 +27,13 @@ constexpr auto fence_window = std::chrono::minutes(1);
 
 // In bytes, before compression. Larger ones would make the SDK write files to the cloud's storage.
 constexpr std::size_t largest_request = 4 << 20;
+
+// Of rows that are under way, where refused ones are to be found among them.
+constexpr std::size_t most_kept = 64 << 20;
+// After that, refused rows that cannot be found stop the pipeline.
+constexpr auto longest_unclear = std::chrono::seconds(30);
+// In one statement that asks which of them are there.
+constexpr std::size_t positions_a_question = 5'000;
 
 constexpr position end_of_everything{lsn{std::numeric_limits<std::uint64_t>::max()},
                                      std::numeric_limits<std::uint64_t>::max()};
@@ -49,7 +57,9 @@ snowflake_destination::snowflake_destination(snowflake_options options)
            .max_rows = 100'000,
            .max_bytes = 16 << 20,
            .max_fill_ms = 1'000},
-      position_offset_(position_offset(options_.all.metadata)) {}
+      position_offset_(position_offset(options_.all.metadata)) {
+  if (!options_.quarantine_directory.empty()) quarantine_.emplace(options_.quarantine_directory);
+}
 
 snowflake_destination::~snowflake_destination() {
   if (applier_) applier_->abandon();
@@ -208,7 +218,13 @@ asio::awaitable<result<void>> snowflake_destination::open_lanes(replicated& tabl
     auto name = channel_name(options_.all.pipeline, *table.relation, i, options_.channels);
     auto said = co_await services_.rows->open(names.landing(), name);
     if (!said) co_return fail(std::move(said));
-    auto opened = lane::opened(std::move(name), *said);
+    std::uint64_t seen_to = 0;
+    if (quarantine_) {
+      auto seen = co_await quarantine_->seen(name);
+      if (!seen) co_return fail(std::move(seen));
+      seen_to = *seen;
+    }
+    auto opened = lane::opened(std::move(name), *said, seen_to);
     if (!opened) co_return fail(std::move(opened));
     table.lanes.push_back(std::move(*opened));
   }
@@ -239,9 +255,7 @@ void snowflake_destination::add_unknown(std::vector<piece>& to, lane const& know
                                         model::table_rows const& rows) const {
   if (rows.last <= known.committed()) return;
   auto const bytes = rows.bytes.view();
-  auto const position_at = [&](std::size_t offset) {
-    return position::parse(bytes.substr(offset + position_offset_, position::text_size)).value_or(rows.last);
-  };
+  auto const position_at = [&](std::size_t offset) { return position_in(bytes.substr(offset)); };
   std::size_t at = 0, i = 0;
   while (position_at(at) <= known.committed()) at += rows.rows[i++].size;
   while (i < rows.rows.size()) {
@@ -306,10 +320,16 @@ asio::awaitable<result<void>> snowflake_destination::send(pieces what) {
       auto sent = co_await services_.rows->append(to.channel(), part.rows, part.count, part.first, part.last);
       if (!sent) co_return sent;
       to.sent(part.first, part.last, part.count);
+      if (!quarantine_) continue;
+      kept_[&to].push_back({std::string(part.rows), part.last});
+      kept_bytes_ += part.rows.size();
     }
     co_return result<void>();
   };
   if (what.empty()) co_return result<void>();
+  if (kept_bytes_ > most_kept) {
+    if (auto settled = co_await settle(); !settled) co_return settled;
+  }
   if (what.size() == 1) co_return co_await feed(*what.begin()->first, std::move(what.begin()->second));
   runtime::task_group group(co_await asio::this_coro::executor);
   for (auto& [to, parts] : what) group.spawn(feed(*to, std::move(parts)), "lane");
@@ -364,10 +384,104 @@ asio::awaitable<result<void>> snowflake_destination::learn() {
   if (said->size() != owing.size()) {
     co_return error{severity::bug, "snowflake.answer", "the transport's answer has not every channel"};
   }
+  if (quarantine_) {
+    auto seen_to = co_await see_to_refused(owing, *said);
+    if (!seen_to) co_return fail(std::move(seen_to));
+    if (!*seen_to) co_return result<void>();  // not all is known yet: asked again
+  }
   for (std::size_t i = 0; i < owing.size(); ++i) {
     if (auto learned = owing[i]->learn((*said)[i], clock::now()); !learned) co_return learned;
+    auto const at = kept_.find(owing[i]);
+    if (at == kept_.end()) continue;
+    for (auto& rows = at->second; !rows.empty() && rows.front().last <= owing[i]->committed(); rows.pop_front()) {
+      kept_bytes_ -= rows.front().rows.size();
+    }
   }
   co_return result<void>();
+}
+
+// --- refused rows ----------------------------------------------------------------------------------------------------
+
+// True: what was refused is put aside, or cannot be. False: not all is known yet, to be asked again. A lane with
+// refused rows may not have passed all that it was sent, or counters and rows may not show the same moment.
+asio::awaitable<result<bool>> snowflake_destination::see_to_refused(std::vector<lane*> const& owing,
+                                                                    std::vector<channel_status> const& said) {
+  for (std::size_t i = 0; i < owing.size(); ++i) {
+    if (owing[i]->newly_refused(said[i]) == 0 || !said[i].valid) continue;
+    if (!owing[i]->has_passed_all(said[i])) co_return false;
+    auto done = co_await put_aside(*owing[i], said[i]);
+    if (!done) co_return fail(std::move(done));
+    if (*done) continue;
+    if (unclear_since_ == clock::time_point{}) unclear_since_ = clock::now();
+    co_return clock::now() - unclear_since_ > longest_unclear;
+  }
+  unclear_since_ = {};
+  co_return true;
+}
+
+// False: the rows that are missing are not as many as were refused.
+asio::awaitable<result<bool>> snowflake_destination::put_aside(lane& from, channel_status const& status) {
+  std::string landing;
+  for (auto const& [oid, table] : tables_) {
+    bool const owns =
+        std::any_of(table.lanes.begin(), table.lanes.end(), [&](lane const& one) { return &one == &from; });
+    if (owns) landing = table_names(options_.all, *table.relation).quoted_landing();
+  }
+  std::string lines;
+  std::uint64_t found = 0;
+  for (auto const& part : kept_[&from]) {
+    auto missing = co_await missing_in_landing(landing, part.rows);
+    if (!missing) co_return fail(std::move(missing));
+    found += missing->size();
+    for (std::string_view rest = part.rows; !rest.empty();) {
+      auto const line = rest.substr(0, rest.find('\n') + 1);
+      if (missing->contains(position_in(line))) lines += line;
+      rest.remove_prefix(line.size());
+    }
+  }
+  auto const refused = from.newly_refused(status);
+  if (found != refused) co_return false;
+  if (auto kept = co_await quarantine_->put_aside(from.channel(), std::move(lines), status.errors); !kept) {
+    co_return fail(std::move(kept));
+  }
+  from.saw_to_refused(status);
+  log::warning("rows that Snowflake has refused are put aside", {{"pipeline", options_.all.pipeline},
+                                                                 {"channel", from.channel()},
+                                                                 {"rows", static_cast<std::int64_t>(refused)},
+                                                                 {"file", quarantine_->rows_file(from.channel())}});
+  co_return true;
+}
+
+// The positions of those lines that no row of the landing table has.
+asio::awaitable<result<std::set<position>>> snowflake_destination::missing_in_landing(std::string landing,
+                                                                                      std::string_view rows) {
+  auto const column = encode::quote_json(options_.all.metadata.position);
+  std::set<position> missing;
+  while (!rows.empty()) {
+    std::string asked;
+    position first{}, last{};
+    for (std::size_t count = 0; count < positions_a_question && !rows.empty(); ++count) {
+      auto const at = position_in(rows);
+      if (count == 0) first = at;
+      last = at;
+      asked += fmt::format("{}('{}')", count == 0 ? "" : ", ", at.to_text());
+      rows.remove_prefix(rows.find('\n') + 1);
+    }
+    auto answer = co_await services_.sql(
+        fmt::format("SELECT \"sent\".\"at\" FROM (VALUES {}) AS \"sent\" (\"at\") WHERE \"sent\".\"at\" NOT IN "
+                    "(SELECT {} FROM {} WHERE {} BETWEEN '{}' AND '{}')",
+                    asked, column, landing, column, first.to_text(), last.to_text()));
+    if (!answer) co_return fail(std::move(answer));
+    for (auto const& row : *answer) {
+      if (row.size() != 1 || !row.front()) continue;
+      if (auto const at = position::parse(*row.front())) missing.insert(*at);
+    }
+  }
+  co_return missing;
+}
+
+position snowflake_destination::position_in(std::string_view line) const {
+  return position::parse(line.substr(position_offset_, position::text_size)).value_or(position{});
 }
 
 // Waits until everything that was sent is delivered.

@@ -5,6 +5,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +15,7 @@
 #include "destination/snowflake/applier.hpp"
 #include "destination/snowflake/lane.hpp"
 #include "destination/snowflake/names.hpp"
+#include "destination/snowflake/quarantine.hpp"
 #include "destination/snowflake/sql_runner.hpp"
 #include "destination/snowflake/table_sql.hpp"
 #include "destination/snowflake/transport.hpp"
@@ -30,6 +33,8 @@ struct snowflake_options {
   unsigned channels = 2;  // per table
   // Makes what open() uses; called there, on the home core.
   std::function<asio::awaitable<result<snowflake_services>>()> connect;
+  // Where refused rows are put aside. Empty: they stop the pipeline.
+  std::string quarantine_directory;
   // dependencies::memory: when a channel was last taken over by somebody else. May be null.
   std::shared_ptr<void>* memory = nullptr;
 };
@@ -75,6 +80,11 @@ class snowflake_destination final : public destination {
     position last{};
   };
   using pieces = std::map<snowflake::lane*, std::vector<piece>>;
+  // Rows that are not proven to be there yet, kept where refused ones are to be put aside.
+  struct kept {
+    std::string rows;
+    position last{};
+  };
 
   asio::awaitable<result<bool>> make_table(
       std::string create, std::string describe,
@@ -91,6 +101,11 @@ class snowflake_destination final : public destination {
   asio::awaitable<result<void>> deliver(pieces what);
   void truncate(model::truncation const& event, pieces& to, std::deque<std::string>& markers);
   asio::awaitable<result<void>> learn();
+  asio::awaitable<result<bool>> see_to_refused(std::vector<snowflake::lane*> const& owing,
+                                               std::vector<snowflake::channel_status> const& said);
+  asio::awaitable<result<bool>> put_aside(snowflake::lane& from, snowflake::channel_status const& status);
+  asio::awaitable<result<std::set<position>>> missing_in_landing(std::string landing, std::string_view rows);
+  [[nodiscard]] position position_in(std::string_view line) const;
   asio::awaitable<result<void>> settle();
   asio::awaitable<void> pace();
   [[nodiscard]] position delivered();
@@ -105,6 +120,10 @@ class snowflake_destination final : public destination {
   position accepted_{};
   position furthest_{};  // what some lane held when it was opened
   clock::time_point asked_{};
+  std::optional<snowflake::quarantine> quarantine_;
+  std::map<snowflake::lane*, std::deque<kept>> kept_;
+  std::size_t kept_bytes_ = 0;
+  clock::time_point unclear_since_{};  // zero: refused rows, if any, were found
   counters totals_;
 };
 

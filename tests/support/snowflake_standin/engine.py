@@ -12,7 +12,7 @@ from . import result as results
 from . import script
 from .catalog import Catalog, SqlError, invalid, quoted
 from .definitions import Definitions
-from .landing import Loader
+from .landing import Loader, count_rows
 from .result import Result
 from .translate import MACROS, Translator
 
@@ -67,6 +67,8 @@ class Engine:
                 loader = self._loaders[name] = Loader(self.connection, quoted(*name), columns)
                 loader.made_for, loader.column_names = table, list(table.columns)
             rejected = loader.load(body, refused)
+            if rejected[0] == count_rows(body):
+                return rejected  # nothing is staged
             if self.recorded_column in loader.column_names:
                 at = loader.column_names.index(self.recorded_column)
                 self.connection.execute(f"INSERT INTO temp.landed SELECT ?, c{at} FROM staged WHERE misfit IS NULL", [name[2]])

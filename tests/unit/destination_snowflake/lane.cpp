@@ -65,6 +65,28 @@ TEST_CASE("the slowest lane decides, and idle ones do not matter") {
   CHECK(delivered(lanes, at(40)) == position{lsn{29}, UINT64_MAX});
 }
 
+TEST_CASE("refused rows that were seen to are passed") {
+  auto made = lane::opened("c", status(at(5), 70, 2), 2);
+  REQUIRE(made.has_value());
+  auto& one = *made;
+  one.sent(at(10), at(12), 3);
+  one.sent(at(20), at(22), 3);
+  CHECK_FALSE(one.has_passed_all(status(at(12), 73, 2)));
+  auto const said = status(at(22), 75, 3);
+  CHECK(one.has_passed_all(said));
+  CHECK(one.newly_refused(said) == 1);
+  CHECK_FALSE(one.learn(said, now).has_value());
+  one.saw_to_refused(said);
+  CHECK(one.newly_refused(said) == 0);
+  REQUIRE(one.learn(said, now).has_value());
+  CHECK(one.idle());
+  CHECK_FALSE(lane::opened("c", status(at(5), 70, 3), 2).has_value());
+  // A channel that was dropped counts anew.
+  auto anew = lane::opened("c", status({}, 0, 0), 2);
+  REQUIRE(anew.has_value());
+  CHECK(anew->newly_refused(status({}, 0, 1)) == 1);
+}
+
 TEST_CASE("a refused row is never passed") {
   auto one = opened();
   one.sent(at(10), at(12), 3);
