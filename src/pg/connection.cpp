@@ -329,11 +329,12 @@ asio::awaitable<result<void>> connection::end_copy_out(std::string_view what) {
   co_return result<void>();
 }
 
-void connection::limit_receiving(std::uint32_t receive_buffer, std::uint32_t low_water) {
-  // Once asked for, the kernel no longer adapts the size by itself: back means large. It cuts to net.core.rmem_max.
-  constexpr int large = 4 << 20;
-  int const size = receive_buffer == 0 ? large : static_cast<int>(receive_buffer);
+void connection::limit_receive_buffer(std::uint32_t bytes) {
+  int const size = static_cast<int>(bytes);
   ::setsockopt(PQsocket(conn_), SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+}
+
+void connection::wake_at(std::uint32_t low_water) {
   int const least = low_water == 0 ? 1 : static_cast<int>(low_water);
   ::setsockopt(PQsocket(conn_), SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
 }

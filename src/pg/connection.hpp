@@ -123,9 +123,10 @@ class connection {
   // Waits until there is something to read (or the server has closed).
   asio::awaitable<result<void>> wait_readable();
   asio::awaitable<result<void>> end_copy_out(std::string_view what);
-  // How the kernel receives on this connection (socket(7)): SO_RCVBUF, 0: as much as the system allows, and
-  // SO_RCVLOWAT, 0: one byte.
-  void limit_receiving(std::uint32_t receive_buffer, std::uint32_t low_water);
+  // SO_RCVBUF (socket(7)): the kernel grants double, and no longer adapts it by itself.
+  void limit_receive_buffer(std::uint32_t bytes);
+  // SO_RCVLOWAT: how much has to be there before the socket counts as readable. Zero: one byte.
+  void wake_at(std::uint32_t low_water);
   // Bytes that one read would find now.
   [[nodiscard]] std::size_t readable_bytes() const;
   // Smoothed round-trip time of the connection (TCP_INFO); zero where there is none.

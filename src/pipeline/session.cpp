@@ -100,6 +100,7 @@ asio::awaitable<result<void>> session::follow() {
   auto const sql = fmt::format("START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {}{})",
                                model::quote_identifier(config().source.slot), document_.confirmed.to_text(),
                                model::quote_literal(publications), binary_ ? ", binary 'true'" : "");
+  stream::suit(*replication_);
   if (auto started = co_await replication_->begin_copy_out(sql, "starting the replication stream"); !started)
     co_return started;
   log::info("streaming", {{"pipeline", config().name},

@@ -22,6 +22,12 @@ using pgoutput::value_kind;
 // What is taken in before it is decoded stays bounded.
 constexpr std::size_t most_reads = 16;
 
+// While the window is shut, what the walsender sends is appended to a segment that already waits, at next to no cost;
+// so on a short path a small one is faster. On a long one it would limit throughput to window / round trip. It has to
+// be small from the start: a window that shrinks later may stay shut until a timer of the sender's opens it.
+constexpr std::uint32_t small_receive_buffer = 48 << 10;
+constexpr auto short_path = std::chrono::milliseconds(1);
+
 error protocol_error(pgoutput::failure const& failure) {
   error found{severity::bug, "stream.protocol",
               fmt::format("a replication message cannot be decoded: {} (byte {})", failure.what, failure.offset)};
@@ -87,8 +93,11 @@ model::relation from_message(pgoutput::relation const& message, model::relation 
 stream::stream(home& core, copier& copies, pg::connection& connection)
     : core_(core), copies_(copies), connection_(connection) {}
 
+void stream::suit(pg::connection& connection) {
+  if (connection.round_trip() < short_path) connection.limit_receive_buffer(small_receive_buffer);
+}
+
 asio::awaitable<result<void>> stream::run() {
-  habit_.round_trip(connection_.round_trip());
   for (;;) {
     for (;;) {
       if (core_.builder.full()) {
@@ -144,13 +153,10 @@ asio::awaitable<result<void>> stream::wait_for_more() {
   if (taken_in_ > 0) core_.last_heard = now;
   auto const way = habit_.next(now, std::exchange(taken_in_, 0));
   if (way != way_) {
-    if (way.receive_buffer != way_.receive_buffer || way.low_water != way_.low_water) {
-      connection_.limit_receiving(way.receive_buffer, way.low_water);
-    }
+    if (way.low_water != way_.low_water) connection_.wake_at(way.low_water);
     log::debug("receiving in another way", {{"pipeline", core_.config().name},
                                             {"pause_us", std::int64_t{way.pause.count()}},
                                             {"drain", way.drain},
-                                            {"receive_buffer", std::int64_t{way.receive_buffer}},
                                             {"low_water", std::int64_t{way.low_water}}});
     way_ = way;
   }

@@ -19,6 +19,9 @@ class copier;
 // the feedback up to date. Home core.
 class stream {
  public:
+  // Makes a connection fit for replication, before it is started on it.
+  static void suit(pg::connection& connection);
+
   stream(home& core, copier& copies, pg::connection& connection);
 
   // Until the server ends the stream, an error, or home::stopping at the end of a transaction. An end by the server is

@@ -32,28 +32,13 @@ constexpr double better = 1.05;                // a lazier habit has to bring th
 constexpr double much_slower = 0.6;
 constexpr unsigned slow_windows = 3;
 
-constexpr auto long_path = std::chrono::microseconds(1ms);
-
 }  // namespace
 
 receive_habit::receive_habit()
     : candidates_{
-          {{.pause = 0us}},
-          {{.pause = 200us, .drain = false}},
-          {{.pause = 500us, .drain = false}},
-          {{.pause = 2ms, .receive_buffer = 48 * kib}},
-          {{.pause = 2ms, .low_water = 40 * kib}},
+          {{.pause = 0us}}, {{.pause = 200us, .drain = false}},      {{.pause = 500us, .drain = false}},
+          {{.pause = 2ms}}, {{.pause = 2ms, .low_water = 40 * kib}},
       } {}
-
-void receive_habit::round_trip(std::chrono::microseconds rtt) {
-  if (rtt < long_path) return;
-  auto const narrow = [](candidate const& c) { return c.way.receive_buffer != 0; };
-  if (std::none_of(candidates_.begin(), candidates_.end(), narrow)) return;
-  std::erase_if(candidates_, narrow);
-  phase_ = phase::trickle;
-  streak_ = 0;
-  current_ = 0;
-}
 
 void receive_habit::interrupted(time_point now) {
   since_ = now;

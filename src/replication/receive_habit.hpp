@@ -13,10 +13,6 @@ struct habit {
   std::chrono::microseconds pause{0};
   // Read until the socket is empty; otherwise one read(2), and what is left waits for the next turn.
   bool drain = true;
-  // SO_RCVBUF to ask for, of which the kernel grants double; what the sender may have under way follows from it. Zero:
-  // as much as the system allows. (TCP_WINDOW_CLAMP would do the same, but a connection clamped while its window is
-  // shut may never open it again.)
-  std::uint32_t receive_buffer = 0;
   // Bytes that have to be there before the socket counts as readable (SO_RCVLOWAT), but read after `pause` in any case.
   // Zero: one.
   std::uint32_t low_water = 0;
@@ -44,10 +40,6 @@ class receive_habit {
   // The reader did something else than waiting for the socket until `now` (the destination was behind): what is being
   // measured is measured again.
   void interrupted(time_point now);
-  // Of the connection (TCP_INFO). On a path of a millisecond or more the window is never limited: it would limit
-  // throughput to window / round trip.
-  void round_trip(std::chrono::microseconds rtt);
-
   [[nodiscard]] bool in_flood() const { return phase_ != phase::trickle; }
 
  private:
