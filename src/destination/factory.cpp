@@ -21,6 +21,7 @@ std::unique_ptr<destination> make_postgres(config::pipeline_config const& pipeli
   options.server.application_name = "etl-stream " + pipeline.name;
   options.server.admit = std::move(around.admit);
   options.pipeline = pipeline.name;
+  options.types_now = std::move(around.types_now);
   options.transfer = around.binary ? encoding::copy_binary : encoding::copy_text;
   return std::make_unique<postgres_destination>(std::move(options));
 }

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "base/error.hpp"
 #include "config/pipeline_config.hpp"
@@ -17,6 +18,8 @@ namespace etl::destination {
 struct dependencies {
   // Waits for a place among the process's connections, which is kept until the connection is gone. Empty: no limit.
   std::function<asio::awaitable<std::shared_ptr<void>>()> admit;
+  // What the source's catalog says now about the types of a relation.
+  std::function<asio::awaitable<result<std::vector<model::type_definition>>>(model::relation_ptr)> types_now;
   bool binary = false;  // the source sends values in binary form
   // What a destination wants to know of its pipeline's earlier attempts in this process. Made by the destination that
   // needs it, kept as long as the pipeline.

@@ -2,11 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/log.hpp"
 #include "destination/factory.hpp"
 #include "destination/postgres/postgres_destination.hpp"
 #include "pipeline/session.hpp"
+#include "pipeline/type_catalog.hpp"
 #include "runtime/pause.hpp"
 
 namespace etl::pipeline {
@@ -278,8 +280,11 @@ asio::awaitable<result<void>> session::open_destination(std::vector<catalog::tab
   }
   binary_ = config().destination.type == config::destination_type::postgres && mode != config::binary_mode::off &&
             obstacle == tables.end() && !life_.only_text;
-  auto made =
-      destination::make(config(), destination::dependencies{around_.admit, binary_, &life_.memory, around_.python});
+  auto made = destination::make(config(), {.admit = around_.admit,
+                                           .types_now = [this](auto table) { return types_now(std::move(table)); },
+                                           .binary = binary_,
+                                           .memory = &life_.memory,
+                                           .python = around_.python});
   if (!made) co_return fail(std::move(made));
   destination_ = std::move(*made);
   while (!life_.breaker.allow(std::chrono::steady_clock::now())) co_await runtime::pause(milliseconds(100));
@@ -293,6 +298,16 @@ asio::awaitable<result<void>> session::open_destination(std::vector<catalog::tab
   recovered_ = std::move(*opened);
   for (auto& entry : recovered_.documents) documents_[entry.key] = entry.value;
   co_return result<void>();
+}
+
+asio::awaitable<result<std::vector<model::type_definition>>> session::types_now(model::relation_ptr table) {
+  auto connection = co_await core_->metadata.take();
+  if (!connection) co_return fail(std::move(connection));
+  model::relation now = *table;
+  if (auto defined = co_await catalog::define_types(**connection, std::array{&now}); !defined) {
+    co_return fail(std::move(defined));
+  }
+  co_return std::move(now.types);
 }
 
 // A pipeline into its own source would feed on its own rows, and empty its tables before copying them.
