@@ -142,12 +142,12 @@ def current_rows(path, table, cluster, database):
             assert row["_etl_operation"] in ("insert", "copy"), "a change of a table without a key"
             state[len(state)] = row
             continue
-        identity = tuple(row.get(column) for column in key)
+        identity = tuple(canonical(row.get(column)) for column in key)
         operation = row["_etl_operation"]
         if operation == "remove":
             state.pop(identity, None)
         elif "_etl_old_key" in row:
-            old = tuple(row["_etl_old_key"][column] for column in key)
+            old = tuple(canonical(row["_etl_old_key"][column]) for column in key)
             state[identity] = {**state.pop(old, {}), **row}
         else:
             state[identity] = {**state.get(identity, {}), **row} if operation == "update" else row

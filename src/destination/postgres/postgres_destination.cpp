@@ -26,9 +26,10 @@ bool starts_with_one_of(std::string_view sqlstate, std::initializer_list<std::st
   return std::any_of(groups.begin(), groups.end(), [&](auto group) { return sqlstate.starts_with(group); });
 }
 
-// What a server refused because of one table: its values, its constraints, its shape, the rights on it.
+// What a server refused because of one table: its values (XX is what a type's function says that did not expect one),
+// its constraints, its shape, the rights on it.
 error about_table(error failure, model::relation const& table) {
-  if (failure.table != 0 || !starts_with_one_of(failure.sqlstate, {"0A", "21", "22", "23", "42", "44", "54"})) {
+  if (failure.table != 0 || !starts_with_one_of(failure.sqlstate, {"0A", "21", "22", "23", "42", "44", "54", "XX"})) {
     return failure;
   }
   failure.kind = severity::data;
