@@ -30,6 +30,9 @@ struct dependencies {
 // Whether the pipeline's destination runs in the process's Python interpreter.
 [[nodiscard]] bool needs_python(config::destination_config const& destination);
 
+// What the configuration says of values that the destination cannot write.
+[[nodiscard]] encode::unrepresentable_policies policies_of(config::destination_config const& destination);
+
 // The destination that the configuration asks for, not yet open. No error so far: what is wrong shows in open().
 result<std::unique_ptr<destination>> make(config::pipeline_config const& pipeline, dependencies around);
 

@@ -16,16 +16,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-encode::unrepresentable policy_of(config::unrepresentable asked) {
-  switch (asked) {
-    case config::unrepresentable::error:
-      return encode::unrepresentable::error;
-    case config::unrepresentable::null:
-      return encode::unrepresentable::null;
-    case config::unrepresentable::text:
-      break;
-  }
-  return encode::unrepresentable::text;
+bool has_column(model::relation const& table, config::column_config const& named) {
+  return table.schema == named.schema && table.name == named.table &&
+         std::any_of(table.columns.begin(), table.columns.end(), [&](auto const& c) { return c.name == named.column; });
 }
 
 encode::ndjson_options ndjson_options_of(config::pipeline_config const& config,
@@ -34,7 +27,7 @@ encode::ndjson_options ndjson_options_of(config::pipeline_config const& config,
   options.position_name = config.destination.position_column;
   options.operation_name = config.destination.operation_column;
   options.commit_time_name = config.destination.commit_time_column;
-  options.on_unrepresentable = policy_of(config.destination.on_unrepresentable);
+  options.on_unrepresentable = destination::policies_of(config.destination);
   destination.adapt(options);
   return options;
 }
@@ -188,6 +181,15 @@ asio::awaitable<result<std::vector<catalog::table>>> session::choose_tables(pg::
         severity::config, "source.no_tables",
         fmt::format("publication {} has no table that this pipeline could replicate", config().source.publication),
         "Compare source.tables with SELECT * FROM pg_publication_tables."};
+  }
+  for (auto const& named : config().destination.columns) {
+    if (std::any_of(tables->begin(), tables->end(), [&](auto const& t) { return has_column(*t.relation, named); }))
+      continue;
+    co_return error{severity::config, "destination.no_such_column",
+                    fmt::format("destination.columns names {}.{}.{}, and no replicated table has that column",
+                                model::quote_identifier(named.schema), model::quote_identifier(named.table),
+                                model::quote_identifier(named.column)),
+                    "Correct the name; names in double quotes keep their case."};
   }
   for (auto const& table : *tables) {
     if (!table.updates_published) {

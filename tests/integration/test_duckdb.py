@@ -13,10 +13,10 @@ from support.writers import TABLES, seed_of_this_run, write_and_kill
 
 @pytest.fixture
 def to_duckdb(world):
-    def make(mode="current", **sections):
+    def make(mode="current", destination_columns=None, **sections):
         path = world.directory / "warehouse.duckdb"
         pipeline = Pipeline(world.directory, (world.cluster, world.source), path, "p",
-                            destination={"type": "duckdb", "path": str(path), "mode": mode},
+                            destination={"type": "duckdb", "path": str(path), "mode": mode, "columns": destination_columns or {}},
                             python={"venv": sys.prefix}, **sections)
         world.pipelines.append(pipeline)
         return pipeline
@@ -113,6 +113,15 @@ def test_a_value_without_a_form_stops_its_table_alone(world, to_duckdb, value):
     assert 'column \\"list\\" of \\"public\\".\\"t\\"' in pipeline.process.text()
     assert value not in pipeline.process.text()
     assert duckdb_file.rows(pipeline.to, "other") == [("1",)]
+
+
+def test_null_instead_of_a_value_without_a_form(world, to_duckdb):
+    world.sql("CREATE TABLE t (id int PRIMARY KEY, list int[], price numeric(5,2)); INSERT INTO t VALUES (1, '{{1}}', 'NaN')")
+    pipeline = to_duckdb(destination_columns={"t.price": {"on_unrepresentable": "null"}, "t.list": {"on_unrepresentable": "null"}})
+    assert pipeline.once() == 0
+    world.sql("INSERT INTO t VALUES (2, '[2:3]={1,2}', 1.5), (3, '{1,2}', 'NaN')")
+    assert pipeline.once() == 0
+    assert duckdb_file.rows(pipeline.to, "t") == [("1", None, None), ("2", None, "1.50"), ("3", "{1,2}", None)]
 
 
 def test_history_keeps_every_version(world, to_duckdb):

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from support.etl import wait_until
+from support import files
 
 # Types of one's own, which the program makes at a PostgreSQL destination. Two enums of one name, domains over domains
 # and over arrays, whose checks rows in transit may break; a composite and a range of such.
@@ -352,3 +352,27 @@ def test_a_type_that_only_a_user_can_bring(world):
     pipeline.start()
     pipeline.wait_equal("t", "u")
     pipeline.stop()
+
+
+def test_columns_have_a_policy_of_their_own_for_what_cannot_be_written(world):
+    world.sql(
+        'CREATE SCHEMA "S"; CREATE TABLE "S".t (id int PRIMARY KEY, "A.a" real, b float8, c numeric);'
+        "CREATE TABLE u (id int PRIMARY KEY); INSERT INTO \"S\".t VALUES (1, 'NaN', '-Infinity', 1.50)"
+    )
+    columns = {'"S".t."A.a"': {"on_unrepresentable": "null"}, '"S".t.b': {"on_unrepresentable": "text"}}
+    pipeline = world.pipeline("file", destination={"on_unrepresentable": "error", "columns": {**columns, "u.gone": columns['"S".t.b']}})
+    code, said = pipeline.run_to_end()
+    assert (code, "destination.no_such_column" in said, r'\"public\".\"u\".\"gone\"' in said) == (1, True, True)
+    pipeline.configure(destination={"columns": columns})
+    assert pipeline.once() == 0
+    pipeline.start()
+    world.sql("INSERT INTO \"S\".t VALUES (2, 'Infinity', 'NaN', 2)")
+    pipeline.wait_confirmed()
+    rows = [tuple(row[name] for name in ("id", "A.a", "b", "c")) for row in files.history(pipeline.to, '"S".t')]
+    assert rows == [("1", None, "-Infinity", "1.50"), ("2", None, "NaN", "2")]
+    world.sql("INSERT INTO \"S\".t VALUES (3, 0, 0, 'NaN'); INSERT INTO u VALUES (1)")
+    pipeline.wait_equal("u")
+    pipeline.stop()
+    text = pipeline.process.text()
+    assert "data.unrepresentable" in text
+    assert r"""[destination.columns.'\"S\".\"t\".\"c\"']""" in text
