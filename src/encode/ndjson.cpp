@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "encode/arrow_type.hpp"
 #include "encode/block.hpp"
 #include "encode/json_text.hpp"
 #include "encode/row_shape.hpp"
@@ -92,7 +93,9 @@ ndjson_encoder::ndjson_encoder(model::relation_ptr table, ndjson_options const& 
       case float8_oid:
         return shape::number;
       case numeric_oid:
-        return options.numeric_as_text ? shape::numeric : shape::number;
+        if (!options.numeric_as_text) return shape::number;
+        return column.type_modifier >= 0 && arrow_type_of(column).what == arrow_type::kind::decimal ? shape::numeric
+                                                                                                    : shape::text;
       case bytea_oid:
         return options.bare_hex ? shape::hex : shape::text;
       case date_oid:
@@ -281,11 +284,11 @@ bool ndjson_encoder::write_instead(problem::reason why, char*& out, step const& 
   return how.policy != unrepresentable::text;
 }
 
-// A numeric without a modifier has no type that it could be beyond. Times: "infinity", "0044-03-15 BC",
+// Of numerics only those that have a type of at most 38 digits come here. Times: "infinity", "0044-03-15 BC",
 // "10000-01-01", "24:00:00".
 bool ndjson_encoder::beyond_range(step const& how, std::string_view text) const {
   if (text.empty()) return false;
-  if (how.as == shape::numeric) return table_->columns[how.column].type_modifier >= 0 && !is_digit(text.back());
+  if (how.as == shape::numeric) return !is_digit(text.back());
   if (!is_digit(text.back()) || text.starts_with("24:")) return true;
   auto const dash = text.find('-');
   auto const colon = text.find(':');

@@ -155,6 +155,7 @@ TEST_CASE("values for typed columns") {
       {bytea_oid, -1, "\\x00ff", "\"00ff\""},
       {bytea_oid, -1, "\\x", "\"\""},
       {date_oid, -1, "2026-01-31", "\"2026-01-31\""},
+      {numeric_oid, (50 << 16 | 2) + 4, "NaN", "\"NaN\""},  // a text at the destination
       {date_oid, -1, "infinity", "data.beyond_range"},
       {date_oid, -1, "0044-03-15 BC", "data.beyond_range"},
       {date_oid, -1, "10000-01-01", "data.beyond_range"},
