@@ -6,7 +6,7 @@
 #include <charconv>
 #include <map>
 
-#include "pipeline/type_catalog.hpp"
+#include "pg/type_definitions.hpp"
 
 namespace etl::pipeline::catalog {
 namespace {
@@ -217,7 +217,7 @@ asio::awaitable<result<std::vector<table>>> read_published(pg::connection& sourc
   if (auto read = co_await read_keys(source, tables, oids); !read) co_return fail(std::move(read));
   std::vector<model::relation*> relations;
   for (auto& [oid, table] : tables) relations.push_back(&table.relation);
-  if (auto defined = co_await define_types(source, relations); !defined) co_return fail(std::move(defined));
+  if (auto defined = co_await pg::define_types(source, relations); !defined) co_return fail(std::move(defined));
   auto heaps = co_await read_storage(source, oids);
   if (!heaps) co_return fail(std::move(heaps));
 

@@ -7,8 +7,8 @@
 #include "base/log.hpp"
 #include "destination/factory.hpp"
 #include "destination/postgres/postgres_destination.hpp"
+#include "pg/type_definitions.hpp"
 #include "pipeline/session.hpp"
-#include "pipeline/type_catalog.hpp"
 #include "runtime/pause.hpp"
 
 namespace etl::pipeline {
@@ -306,7 +306,7 @@ asio::awaitable<result<std::vector<model::type_definition>>> session::types_now(
   auto connection = co_await core_->metadata.take();
   if (!connection) co_return fail(std::move(connection));
   model::relation now = *table;
-  if (auto defined = co_await catalog::define_types(**connection, std::array{&now}); !defined) {
+  if (auto defined = co_await pg::define_types(**connection, std::array{&now}); !defined) {
     co_return fail(std::move(defined));
   }
   co_return std::move(now.types);

@@ -12,8 +12,8 @@
 
 #include "base/log.hpp"
 #include "encode/key.hpp"
+#include "pg/type_definitions.hpp"
 #include "pipeline/copier.hpp"
-#include "pipeline/type_catalog.hpp"
 
 namespace etl::pipeline {
 namespace {
@@ -375,7 +375,7 @@ asio::awaitable<result<void>> stream::describe(model::relation& schema) {
   auto connection = co_await core_.metadata.take();
   if (!connection) co_return fail(std::move(connection));
   if (auto described = co_await catalog::describe_types(**connection, schema.columns); !described) co_return described;
-  co_return co_await catalog::define_types(**connection, std::array{&schema});
+  co_return co_await pg::define_types(**connection, std::array{&schema});
 }
 
 asio::awaitable<result<void>> stream::adopt(replicated_table& table, model::relation schema) {

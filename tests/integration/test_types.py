@@ -323,7 +323,7 @@ LABELS = "SELECT enumlabel FROM pg_enum WHERE enumtypid = %s::regtype ORDER BY e
 
 
 @pytest.mark.parametrize("binary", ["on", "off"])
-def test_labels_added_to_an_enum_while_it_runs(world, binary):
+def test_case_15_labels_added_to_an_enum_while_it_runs(world, binary):
     """Also inside a transaction that the destination has begun, and in a type that columns are made of indirectly."""
     world.sql(
         "CREATE SCHEMA other; CREATE TYPE mood AS ENUM ('b', 'd'); CREATE TYPE other.mood AS ENUM ('b');"
@@ -394,6 +394,26 @@ def test_a_type_that_only_a_user_can_bring(world):
     assert "destination.type_missing" in text
     assert r'CREATE EXTENSION \"hstore\" WITH SCHEMA \"Add-ons\";' in text
     world.there('CREATE SCHEMA "Add-ons"; CREATE EXTENSION "hstore" WITH SCHEMA "Add-ons"')
+    pipeline.start()
+    pipeline.wait_equal("t", "u")
+    pipeline.stop()
+
+
+def test_a_type_of_one_name_that_is_another_one(world):
+    """Values would fit, and arrive changed."""
+    world.sql(
+        "CREATE DOMAIN price AS numeric(10,3); CREATE TYPE item AS (n int, p price); CREATE TABLE t (id int PRIMARY KEY, i item);"
+        "CREATE TABLE u (id int PRIMARY KEY); INSERT INTO t VALUES (1, (1, 1.125)); INSERT INTO u VALUES (1)"
+    )
+    world.there("CREATE DOMAIN price AS numeric(10,1) CHECK (value > 0)")
+    pipeline = world.pipeline()
+    pipeline.start()
+    pipeline.wait_equal("u")
+    pipeline.stop()
+    text = pipeline.process.text()
+    assert "destination.type_differs" in text
+    assert "CREATE DOMAIN public.price AS numeric(10,3), and the destination CREATE DOMAIN public.price AS numeric(10,1)" in text
+    world.there("DROP DOMAIN price; CREATE DOMAIN price AS numeric(10,3) CHECK (value > 0)")
     pipeline.start()
     pipeline.wait_equal("t", "u")
     pipeline.stop()

@@ -10,9 +10,9 @@ namespace {
 // change. Whatever initdb or a user makes differs from server to server.
 constexpr std::uint32_t first_assigned_oid = 10'000;
 
-// Built-in types, and arrays of these, whose binary form holds OIDs of objects (reg…, aclitem), a server's internals, or a
-// layout that differs between major versions; and those whose receive functions refuse the empty value that the send
-// functions make: tsquery, int2vector, oidvector.
+// Built-in types, and arrays of these, whose binary form holds OIDs of objects (reg…, aclitem), a server's internals,
+// or a layout that differs between major versions; and those whose receive functions refuse the empty value that their
+// send functions make: tsquery, int2vector, oidvector.
 constexpr std::array<std::uint32_t, 52> tied_to_a_server{
     22,    // int2vector
     24,    // regproc

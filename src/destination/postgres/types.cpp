@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "destination/postgres/catalog.hpp"
+#include "pg/type_definitions.hpp"
 
 namespace etl::destination::postgres {
 namespace {
@@ -91,18 +92,22 @@ asio::awaitable<result<std::vector<std::string>>> missing_labels(pg::connection&
                                                                  model::relation const& table,
                                                                  std::vector<model::type_definition> const& types) {
   std::vector<std::string> statements;
+  auto const there = co_await pg::find_types_named(connection, types);
+  if (!there) co_return there.error();
   for (auto const& type : types) {
-    if (type.kind != 'e' || type.create.empty()) continue;
-    auto found = co_await connection.query(
-        "SELECT l.enumlabel FROM (SELECT pg_catalog.to_regtype($1)) AS t(oid) LEFT JOIN pg_enum AS l "
-        "ON l.enumtypid = t.oid WHERE t.oid IS NOT NULL ORDER BY l.enumsortorder",
-        {type.name}, "reading the labels of an enum at the destination");
-    if (!found) co_return fail(std::move(found));
-    if (found->empty()) continue;  // no such type: it will be made with all its labels
-    std::vector<std::string> there;
-    for (std::size_t row = 0; row < found->size(); ++row)
-      if (!found->is_null(row, 0)) there.emplace_back(found->text(row, 0));
-    if (auto added = add_missing(table, type, there, statements); !added) co_return fail(std::move(added));
+    auto const known = there->find(type.name);
+    if (known == there->end() || type.create.empty()) continue;
+    auto const& own = known->second;
+    if (own.kind == 'e' && type.kind == 'e') {
+      if (auto added = add_missing(table, type, own.labels, statements); !added) co_return fail(std::move(added));
+    } else if (own.create != type.create) {
+      error failure{severity::data, "destination.type_differs",
+                    fmt::format("{}: the source has {}, and the destination {}", table.quoted_name(), type.create,
+                                own.create.empty() ? "another type of that name" : own.create),
+                    "Change the destination's type, or drop it: it is made anew as at the source."};
+      failure.table = table.oid;
+      co_return failure;
+    }
   }
   co_return statements;
 }

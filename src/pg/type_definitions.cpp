@@ -1,4 +1,4 @@
-#include "pipeline/type_catalog.hpp"
+#include "pg/type_definitions.hpp"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-namespace etl::pipeline::catalog {
+namespace etl::pg {
 namespace {
 
 // PostgreSQL's own objects have OIDs below this (access/transam.h, FirstNormalObjectId).
@@ -67,7 +67,7 @@ WHERE t.typtype <> 'm'
 ORDER BY needed.root, needed.depth DESC, t.oid
 )";
 
-std::uint32_t oid_at(pg::rows const& rows, std::size_t row, std::size_t column) {
+std::uint32_t oid_at(rows const& rows, std::size_t row, std::size_t column) {
   return static_cast<std::uint32_t>(rows.integer(row, column));
 }
 
@@ -76,20 +76,14 @@ struct defined_type {
   model::type_definition definition;
 };
 
-}  // namespace
-
-asio::awaitable<result<void>> define_types(pg::connection& source, std::span<model::relation* const> relations) {
-  std::set<std::uint32_t> roots;
-  for (auto const* const relation : relations) {
-    for (auto const& column : relation->columns)
-      if (column.type_oid >= first_user_oid) roots.insert(column.type_oid);
-  }
-  if (roots.empty()) co_return result<void>();
-
-  auto found = co_await source.query(std::string(definitions_sql), {fmt::format("{{{}}}", fmt::join(roots, ","))},
+// For each of `roots` that is no array: itself, behind what it is made of.
+asio::awaitable<result<std::map<std::uint32_t, std::vector<defined_type>>>> read_definitions(
+    connection& server, std::set<std::uint32_t> const& roots) {
+  auto found = co_await server.query(std::string(definitions_sql), {fmt::format("{{{}}}", fmt::join(roots, ","))},
                                      "reading the definitions of types");
   if (!found) co_return fail(std::move(found));
   std::map<std::uint32_t, std::vector<defined_type>> by_root;
+  std::set<std::uint32_t> all;
   for (std::size_t row = 0; row < found->size(); ++row) {
     auto& one = by_root[oid_at(*found, row, 0)].emplace_back();
     one.oid = oid_at(*found, row, 1);
@@ -99,33 +93,66 @@ asio::awaitable<result<void>> define_types(pg::connection& source, std::span<mod
     one.definition.extension = found->text(row, 5);
     one.definition.extension_schema = found->text(row, 6);
     one.definition.create = found->text(row, 7);
+    all.insert(one.oid);
   }
-
-  std::set<std::uint32_t> all;
-  for (auto const& [root, types] : by_root)
-    for (auto const& one : types) all.insert(one.oid);
-  auto labels = co_await source.query(
+  auto labels = co_await server.query(
       "SELECT enumtypid, enumlabel FROM pg_enum WHERE enumtypid = ANY($1::oid[]) ORDER BY enumtypid, enumsortorder",
       {fmt::format("{{{}}}", fmt::join(all, ","))}, "reading the labels of enums");
   if (!labels) co_return fail(std::move(labels));
   std::map<std::uint32_t, std::vector<std::string>> by_enum;
   for (std::size_t row = 0; row < labels->size(); ++row)
     by_enum[oid_at(*labels, row, 0)].emplace_back(labels->text(row, 1));
+  for (auto& [root, types] : by_root) {
+    for (auto& one : types)
+      if (auto const known = by_enum.find(one.oid); known != by_enum.end()) one.definition.labels = known->second;
+  }
+  co_return by_root;
+}
 
+}  // namespace
+
+asio::awaitable<result<void>> define_types(connection& server, std::span<model::relation* const> relations) {
+  std::set<std::uint32_t> roots;
+  for (auto const* const relation : relations) {
+    for (auto const& column : relation->columns)
+      if (column.type_oid >= first_user_oid) roots.insert(column.type_oid);
+  }
+  if (roots.empty()) co_return result<void>();
+  auto by_root = co_await read_definitions(server, roots);
+  if (!by_root) co_return fail(std::move(by_root));
   for (auto* const relation : relations) {
     relation->types.clear();
     std::set<std::uint32_t> added;
     for (auto const& column : relation->columns) {
-      auto const types = by_root.find(column.type_oid);
-      if (types == by_root.end()) continue;
-      for (auto const& one : types->second) {
-        if (!added.insert(one.oid).second) continue;
-        auto& made = relation->types.emplace_back(one.definition);
-        if (auto const known = by_enum.find(one.oid); known != by_enum.end()) made.labels = known->second;
-      }
+      auto const types = by_root->find(column.type_oid);
+      if (types == by_root->end()) continue;
+      for (auto const& one : types->second)
+        if (added.insert(one.oid).second) relation->types.push_back(one.definition);
     }
   }
   co_return result<void>();
 }
 
-}  // namespace etl::pipeline::catalog
+asio::awaitable<result<std::map<std::string, model::type_definition>>> find_types_named(
+    connection& server, std::vector<model::type_definition> const& wanted) {
+  std::map<std::string, model::type_definition> known;
+  if (wanted.empty()) co_return known;
+  std::string names;
+  for (auto const& one : wanted) {
+    names += fmt::format("{}pg_catalog.to_regtype({})::oid", names.empty() ? "" : ", ", model::quote_literal(one.name));
+  }
+  auto found = co_await server.query(fmt::format("SELECT {}", names), "looking for types");
+  if (!found) co_return fail(std::move(found));
+  std::set<std::uint32_t> roots;
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    if (!found->is_null(0, i)) roots.insert(oid_at(*found, 0, i));
+  if (roots.empty()) co_return known;
+  auto by_root = co_await read_definitions(server, roots);
+  if (!by_root) co_return fail(std::move(by_root));
+  for (auto const& [root, types] : *by_root)
+    for (auto const& one : types)
+      if (one.oid == root) known.emplace(one.definition.name, one.definition);
+  co_return known;
+}
+
+}  // namespace etl::pg
