@@ -416,6 +416,13 @@ def test_a_type_of_one_name_that_is_another_one(world):
     world.there("DROP DOMAIN price; CREATE DOMAIN price AS numeric(10,3) CHECK (value > 0)")
     pipeline.start()
     pipeline.wait_equal("t", "u")
+    world.sql("ALTER TYPE item ADD ATTRIBUTE extra text; INSERT INTO t VALUES (2, (2, 2, 'x'))")
+    differs = "CREATE TYPE public.item AS (n integer, p public.price, extra text), and the destination CREATE TYPE"
+    pipeline.wait_until(lambda: differs in pipeline.process.text(), "the table is stopped")
+    pipeline.stop()
+    world.there("ALTER TYPE item ADD ATTRIBUTE extra text")
+    pipeline.start()
+    pipeline.wait_equal("t", "u")
     pipeline.stop()
 
 

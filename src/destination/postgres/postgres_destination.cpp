@@ -182,11 +182,10 @@ asio::awaitable<result<std::size_t>> postgres_destination::add_labels(
 
 asio::awaitable<result<bool>> postgres_destination::learn_labels(error const& failure) {
   auto const* const failed = applier_->failed().table;
-  if (failure.sqlstate != "22P02" || failed == nullptr || !options_.types_now) co_return false;
-  auto const table = failed->table;
-  if (std::none_of(table->types.begin(), table->types.end(), [](auto const& type) { return type.kind == 'e'; })) {
+  if (failure.sqlstate != "22P02" || failed == nullptr || failed->table->types.empty() || !options_.types_now) {
     co_return false;
   }
+  auto const table = failed->table;
   auto types = co_await options_.types_now(table);
   if (!types) co_return fail(std::move(types));
   auto added = co_await add_labels(*table, *types);

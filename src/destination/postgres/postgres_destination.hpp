@@ -73,7 +73,7 @@ class postgres_destination final : public destination {
   // Gives enums the labels that they lack; how many.
   asio::awaitable<result<std::size_t>> add_labels(model::relation const& table,
                                                   std::vector<model::type_definition> const& types);
-  // Whether what failed may go through because an enum has got labels.
+  // Whether what failed may go through because an enum has got labels; an error where a type has become another one.
   asio::awaitable<result<bool>> learn_labels(error const& failure);
   result<void> queue_documents(model::batch const& batch);
   asio::awaitable<result<void>> roll_back(bool joined);

@@ -101,10 +101,11 @@ asio::awaitable<result<std::vector<std::string>>> missing_labels(pg::connection&
     if (own.kind == 'e' && type.kind == 'e') {
       if (auto added = add_missing(table, type, own.labels, statements); !added) co_return fail(std::move(added));
     } else if (own.create != type.create) {
-      error failure{severity::data, "destination.type_differs",
-                    fmt::format("{}: the source has {}, and the destination {}", table.quoted_name(), type.create,
-                                own.create.empty() ? "another type of that name" : own.create),
-                    "Change the destination's type, or drop it: it is made anew as at the source."};
+      error failure{
+          severity::data, "destination.type_differs",
+          fmt::format("{}: the source has {}, and the destination {}", table.quoted_name(), type.create,
+                      own.create.empty() ? "another type of that name" : own.create),
+          "Make it the same there (ALTER TYPE, ALTER DOMAIN), or drop it with what uses it: it is made anew then."};
       failure.table = table.oid;
       co_return failure;
     }
