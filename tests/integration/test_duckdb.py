@@ -80,7 +80,27 @@ def test_types(world, to_duckdb):
         "cash": ("money", "-3.50", "VARCHAR", "-$3.50"),
         "bits": ("bit(3)", "B'101'", "VARCHAR", "101"),
         "clock": ("timetz", "'12:00:00+02'", "VARCHAR", "12:00:00+02"),
+        "padded": ("char(6)", "'ab'", "VARCHAR", "ab    "),
+        "letter": ('"char"', "'a'", "VARCHAR", "a"),
+        "markup": ("xml", "'<a>ä</a>'", "VARCHAR", "<a>ä</a>"),
+        "raw": ("json", "'{\"b\":1,  \"a\":[1.10]}'", "JSON", '{"b":1,  "a":[1.10]}'),
+        "wide": ("numeric(50,2)", "'NaN'", "VARCHAR", "NaN"),
+        "minus": ("double precision", "'-0'", "DOUBLE", "-0.0"),
+        "least": ("real", "1e-45", "FLOAT", "1e-45"),
+        "place": ("point", "'(1.5,-2)'", "VARCHAR", "(1.5,-2)"),
+        "net": ("inet", "'10.1.2.3/8'", "VARCHAR", "10.1.2.3/8"),
+        "spans": ("int4multirange", "'{[1,3),[5,8)}'", "VARCHAR", "{[1,3),[5,8)}"),
+        "vector": ("oidvector", "'1 2'", "VARCHAR", "1 2"),
+        "state": ("mood", "'so so'", "VARCHAR", "so so"),
+        "states": ("mood[]", "'{sad,NULL}'", "VARCHAR", "{sad,NULL}"),
+        "cost": ("price", "1.5", "DECIMAL(10,3)", "1.500"),
+        "both": ("pair", "ROW(NULL, '')", "VARCHAR", '(,"")'),
+        "days": ("date[]", "'{2026-01-31,infinity}'", "DATE[]", "[2026-01-31, infinity]"),
+        "blobs": ("bytea[]", r"ARRAY['\x00ff'::bytea]", "BLOB[]", r"['\\x00\\xFF']"),
+        "zeros": ("float8[]", "'{-0,0}'", "DOUBLE[]", "[-0.0, 0.0]"),
+        "flags": ("bool[]", "'{t,NULL,f}'", "BOOLEAN[]", "[true, NULL, false]"),
     }
+    world.sql("CREATE TYPE mood AS ENUM ('sad', 'so so'); CREATE DOMAIN price AS numeric(10,3); CREATE TYPE pair AS (a int, b text)")
     definitions = ", ".join(f'"{name}" {kind}' for name, (kind, *_) in columns.items())
     values = ", ".join(value for _, value, *_ in columns.values())
     world.sql(f"CREATE TABLE t (id int PRIMARY KEY, {definitions}); INSERT INTO t VALUES (1, {values}); "
