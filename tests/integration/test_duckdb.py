@@ -135,6 +135,18 @@ def test_a_value_without_a_form_stops_its_table_alone(world, to_duckdb, value):
     assert duckdb_file.rows(pipeline.to, "other") == [("1",)]
 
 
+def test_a_row_that_lacks_values_keeps_those_that_it_has(world, to_duckdb):
+    world.sql("CREATE TABLE t (id int PRIMARY KEY, body text, zeros float8[]); ALTER TABLE t ALTER body SET STORAGE EXTERNAL;"
+              "INSERT INTO t SELECT n, repeat('x', 9000), '{-0,0}' FROM generate_series(1, 3) n")
+    pipeline = to_duckdb()
+    assert pipeline.once() == 0
+    world.sql("UPDATE t SET zeros = '{-0,1}' WHERE id < 3; UPDATE t SET zeros = '{2,-0}' WHERE id = 2;"
+              "UPDATE t SET body = 'short' WHERE id = 1")
+    assert pipeline.once() == 0
+    rows = duckdb_file.query(pipeline.to, "SELECT id, length(body), zeros::VARCHAR FROM public.t ORDER BY id")
+    assert rows == [(1, 5, "[-0.0, 1.0]"), (2, 9000, "[2.0, -0.0]"), (3, 9000, "[-0.0, 0.0]")]
+
+
 def test_null_instead_of_a_value_without_a_form(world, to_duckdb):
     world.sql("CREATE TABLE t (id int PRIMARY KEY, list int[], price numeric(5,2)); INSERT INTO t VALUES (1, '{{1}}', 'NaN')")
     pipeline = to_duckdb(destination_columns={"t.price": {"on_unrepresentable": "null"}, "t.list": {"on_unrepresentable": "null"}})
