@@ -140,7 +140,6 @@ constexpr auto python = &destination_config::python;
 constexpr auto file = &destination_config::file;
 constexpr owners has_metadata = {destination_type::file, destination_type::snowflake, destination_type::duckdb,
                                  destination_type::python};
-constexpr owners writes_json = {destination_type::file, destination_type::snowflake, destination_type::python};
 constexpr auto copy = &pipeline_config::copy;
 constexpr auto batch = &pipeline_config::batch;
 
@@ -411,9 +410,15 @@ constexpr key table[] = {
      .type = key_type::choice,
      .summary = "what becomes of values that the destination has no way to write",
      .fallback = R"("text")",
-     .of = writes_json,
+     .of = has_metadata,
      .choices = unrepresentables,
      .set = put<destination, &destination_config::on_unrepresentable>},
+    {.path = "destination.columns",
+     .type = key_type::columns,
+     .summary = "columns that have an on_unrepresentable of their own",
+     .of = has_metadata,
+     .choices = unrepresentables,
+     .set = put<destination, &destination_config::columns>},
     {.path = "destination.encoding",
      .type = key_type::choice,
      .summary = "how rows are encoded before they are thrown away",
@@ -529,6 +534,8 @@ std::string describe_type(key const& which) {
       return "table names";
     case key_type::settings:
       return "table of secrets";
+    case key_type::columns:
+      return "table of columns";
     case key_type::choice:
       break;
   }

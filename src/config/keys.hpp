@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "config/pipeline_config.hpp"
 
@@ -23,11 +24,12 @@ enum class key_type : std::uint8_t {
   choice,    // one of a few texts
   tables,
   settings,  // names and texts, each as secret has them
+  columns,   // names of columns, each with a table of keys: column_config
 };
 
 // std::int64_t: integer, bytes, or the index of a choice.
 using key_value = std::variant<bool, std::int64_t, std::string, secret, std::chrono::milliseconds, table_filter,
-                               std::map<std::string, secret>>;
+                               std::map<std::string, secret>, std::vector<column_config>>;
 
 // Which destinations a key belongs to: a set.
 class owners {

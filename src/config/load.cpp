@@ -111,6 +111,8 @@ std::string_view wanted_of(key_type type) {
       return R"(an array of table names, or { include = […], exclude = […] })";
     case key_type::settings:
       return R"(a table of texts, such as { path = "…", token = { env = "VARIABLE" } })";
+    case key_type::columns:
+      return R"(a table of columns, such as { "public.t.c" = { on_unrepresentable = "null" } })";
     case key_type::boolean:
       return "true or false";
     case key_type::integer:
@@ -137,6 +139,28 @@ std::string joined(std::string_view section, std::string_view name) {
 }
 
 std::string in_quotes(std::string_view text) { return fmt::format("\"{}\"", text); }
+
+// schema.table.column or table.column, spelled as source.tables spells names.
+result<column_config> parse_column(std::string_view text) {
+  auto const bad = [&](std::string_view why) {
+    return error{.kind = severity::config,
+                 .code = "config.column_name",
+                 .message = fmt::format("'{}' does not name a column: {}", text, why),
+                 .hint = R"(write schema.table.column as in SQL, as in [destination.columns."sales.orders.price"])"};
+  };
+  std::size_t dot = std::string_view::npos;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '"') quoted = !quoted;
+    if (text[i] == '.' && !quoted) dot = i;
+  }
+  if (dot == std::string_view::npos) return bad("it has no table");
+  auto const table = table_pattern::parse(text.substr(0, dot));
+  auto const column = table_pattern::parse(text.substr(dot + 1));
+  if (!table || !column) return bad("a name in it is none");
+  if (!table->exact() || !column->exact()) return bad("it has a * outside of quotes");
+  return column_config{table->schema(), table->name(), column->name()};
+}
 
 using places = std::map<std::string, toml::source_position, std::less<>>;
 
@@ -252,6 +276,8 @@ class reader {
         return tables_value(which.path, node);
       case key_type::settings:
         return settings_value(which, node);
+      case key_type::columns:
+        return columns_value(which, node);
       case key_type::boolean:
         if (auto const value = node.value_exact<bool>()) return *value;
         break;
@@ -398,6 +424,52 @@ class reader {
     }
     if (!fine) return std::nullopt;
     return settings;
+  }
+
+  std::optional<key_value> columns_value(key const& which, toml::node const& node) {
+    auto const* const table = node.as_table();
+    if (table == nullptr) {
+      wrong_type(which.path, node, wanted_of(which.type));
+      return std::nullopt;
+    }
+    constexpr std::string_view only_key = "on_unrepresentable";
+    std::vector<column_config> columns;
+    bool fine = true;
+    for (auto const& [name, inner] : *table) {
+      auto column = parse_column(name.str());
+      auto const* const keys_of = inner.as_table();
+      if (!column) {
+        complain(which.path, name.source().begin, column.error().code,
+                 fmt::format("{}: {}", which.path, column.error().message), column.error().hint);
+        fine = false;
+        continue;
+      }
+      if (keys_of == nullptr || keys_of->empty()) {
+        wrong_type(which.path, inner, wanted_of(which.type));
+        fine = false;
+        continue;
+      }
+      for (auto const& [key_name, value] : *keys_of) {
+        auto const path = fmt::format("{}.'{}'.{}", which.path, name.str(), key_name.str());
+        auto const text = value.value_exact<std::string>();
+        if (key_name.str() != only_key) {
+          complain(which.path, key_name.source().begin, "config.unknown_key", fmt::format("unknown key {}", path),
+                   fmt::format("a column takes {}", only_key));
+          fine = false;
+        } else if (!text) {
+          wrong_type(which.path, value, "a text as its on_unrepresentable");
+          fine = false;
+        } else if (auto const policy =
+                       chosen({.path = path, .type = key_type::choice, .choices = which.choices}, value, *text)) {
+          column->on_unrepresentable = static_cast<unrepresentable>(std::get<std::int64_t>(*policy));
+        } else {
+          fine = false;
+        }
+      }
+      columns.push_back(std::move(*column));
+    }
+    if (!fine) return std::nullopt;
+    return columns;
   }
 
   std::optional<key_value> tables_value(std::string_view path, toml::node const& node) {

@@ -108,6 +108,16 @@ struct null_destination {
 // What becomes of values that the destination has no way to write.
 enum class unrepresentable : std::uint8_t { error, null, text };
 
+// What one column of the source has of its own, by its names there.
+struct column_config {
+  std::string schema;
+  std::string table;
+  std::string column;
+  unrepresentable on_unrepresentable = unrepresentable::text;
+
+  friend bool operator==(column_config const&, column_config const&) = default;
+};
+
 struct destination_config {
   destination_type type = destination_type::null;
   // What columns of metadata are called, where rows have them.
@@ -115,6 +125,7 @@ struct destination_config {
   std::string operation_column = "_etl_operation";
   std::string commit_time_column = "_etl_commit_time";
   unrepresentable on_unrepresentable = unrepresentable::text;
+  std::vector<column_config> columns;
   // Only the one that `type` names is filled in.
   postgres_destination postgres;
   snowflake_destination snowflake;

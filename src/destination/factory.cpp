@@ -21,6 +21,7 @@ std::unique_ptr<destination> make_postgres(config::pipeline_config const& pipeli
   options.server.application_name = "etl-stream " + pipeline.name;
   options.server.admit = std::move(around.admit);
   options.pipeline = pipeline.name;
+  options.types_now = std::move(around.types_now);
   options.transfer = around.binary ? encoding::copy_binary : encoding::copy_text;
   return std::make_unique<postgres_destination>(std::move(options));
 }
@@ -36,10 +37,23 @@ std::unique_ptr<destination> make_file(config::pipeline_config const& pipeline) 
       file::store_options{asked.path, pipeline.name, asked.compression, asked.segment_bytes});
 }
 
-encode::arrow_options arrow_names(config::destination_config const& destination) {
+encode::arrow_options arrow_options_of(config::destination_config const& destination) {
   return {.operation_name = destination.operation_column,
           .position_name = destination.position_column,
-          .commit_time_name = destination.commit_time_column};
+          .commit_time_name = destination.commit_time_column,
+          .on_unrepresentable = policies_of(destination)};
+}
+
+encode::unrepresentable policy_of(config::unrepresentable asked) {
+  switch (asked) {
+    case config::unrepresentable::error:
+      return encode::unrepresentable::error;
+    case config::unrepresentable::null:
+      return encode::unrepresentable::null;
+    case config::unrepresentable::text:
+      break;
+  }
+  return encode::unrepresentable::text;
 }
 
 std::unique_ptr<destination> make_python(config::pipeline_config const& pipeline, dependencies const& around) {
@@ -50,7 +64,7 @@ std::unique_ptr<destination> make_python(config::pipeline_config const& pipeline
   options.config = {{"pipeline", pipeline.name}};
   options.settings = asked.settings;
   options.format = asked.format;
-  options.arrow = arrow_names(pipeline.destination);
+  options.arrow = arrow_options_of(pipeline.destination);
   options.can = {.max_rows = 50'000, .max_bytes = 4 << 20, .max_fill_ms = 500};
   return std::make_unique<module_destination>(std::move(options));
 }
@@ -69,6 +83,7 @@ std::unique_ptr<destination> make_duckdb(config::pipeline_config const& pipeline
                     {"operation_column", pipeline.destination.operation_column},
                     {"position_column", pipeline.destination.position_column},
                     {"commit_time_column", pipeline.destination.commit_time_column}};
+  options.arrow.on_unrepresentable = policies_of(pipeline.destination);
   options.arrow.infinite = encode::infinities::extremes;
   // Every statement has a fixed cost, and so has a commit.
   options.can = {.appends = history, .max_rows = 100'000, .max_bytes = 32 << 20, .max_fill_ms = 500};
@@ -91,6 +106,14 @@ bool needs_python(config::destination_config const& destination) {
       break;
   }
   return false;
+}
+
+encode::unrepresentable_policies policies_of(config::destination_config const& destination) {
+  encode::unrepresentable_policies policies{policy_of(destination.on_unrepresentable), {}};
+  for (auto const& one : destination.columns) {
+    policies.exceptions.push_back({one.schema, one.table, one.column, policy_of(one.on_unrepresentable)});
+  }
+  return policies;
 }
 
 result<std::unique_ptr<destination>> make(config::pipeline_config const& pipeline, dependencies around) {

@@ -31,6 +31,15 @@ void push_bit(buffer& bits, std::int64_t index, bool set) {
   bits.data()[index / 8] = static_cast<char>(static_cast<unsigned char>(bits.data()[index / 8]) | value);
 }
 
+// The bits before `count`; those behind are to be set anew.
+void truncate_bits(buffer& bits, std::int64_t count) {
+  bits.truncate(static_cast<std::size_t>((count + 7) / 8));
+  if (count % 8 != 0) {
+    auto& last = bits.data()[count / 8];
+    last = static_cast<char>(static_cast<unsigned char>(last) & ((1u << (count % 8)) - 1));
+  }
+}
+
 std::size_t width_of(kind what) {
   switch (what) {
     case kind::int16:
@@ -148,6 +157,7 @@ struct append_functions {
   }
   static unfit uuid(arrow_column& to, std::string_view text) { return put(to, parse_uuid(text)); }
   static unfit list(arrow_column& to, std::string_view text);
+  static unfit elements(arrow_column& to, std::string_view text);
   // Records get their values through their children.
   static unfit record(arrow_column&, std::string_view) { return unfit::value; }
 
@@ -196,7 +206,7 @@ struct append_functions {
 
 // PostgreSQL manual, "Array Input and Output Syntax": elements are quoted where they hold anything that could be taken
 // for syntax, or look like NULL. Dimensions are written in front when an index does not start at 1.
-unfit append_functions::list(arrow_column& to, std::string_view text) {
+unfit append_functions::elements(arrow_column& to, std::string_view text) {
   if (text.starts_with('[')) return unfit::nested;
   if (text.size() < 2 || text.front() != '{' || text.back() != '}') return unfit::value;
   auto& elements = to.children_.front();
@@ -230,8 +240,18 @@ unfit append_functions::list(arrow_column& to, std::string_view text) {
     if (rest.front() != ',' || rest.size() == 1) return unfit::value;
     rest.remove_prefix(1);
   }
-  to.end_list();
   return unfit::no;
+}
+
+unfit append_functions::list(arrow_column& to, std::string_view text) {
+  auto const before = to.children_.front().rows_;
+  auto const done = elements(to, text);
+  if (done == unfit::no) {
+    to.end_list();
+  } else {
+    to.children_.front().drop_from(before);
+  }
+  return done;
 }
 
 arrow_column::arrow_column(arrow_type type, infinities infinite)
@@ -258,6 +278,26 @@ void arrow_column::mark(bool present) {
 void arrow_column::push_zeros(std::size_t size) {
   std::memset(values_.reserve(size), 0, size);
   values_.commit(size);
+}
+
+void arrow_column::drop_from(std::int64_t rows) {
+  for (auto row = rows; row < rows_; ++row) {
+    bool const present = (static_cast<unsigned char>(validity_.data()[row / 8]) >> (row % 8) & 1u) != 0;
+    nulls_ -= present ? 0 : 1;
+  }
+  rows_ = rows;
+  truncate_bits(validity_, rows);
+  auto const count = static_cast<std::size_t>(rows);
+  if (type_.what == kind::boolean) {
+    truncate_bits(values_, rows);
+  } else if (width_ != 0) {
+    values_.truncate(count * width_);
+  } else {
+    std::int64_t end = 0;
+    std::memcpy(&end, offsets_.data() + count * sizeof(end), sizeof(end));
+    offsets_.truncate((count + 1) * sizeof(end));
+    values_.truncate(static_cast<std::size_t>(end));
+  }
 }
 
 void arrow_column::push_offset(std::int64_t offset) {

@@ -67,6 +67,8 @@ class arrow_column {
   }
   void push_zeros(std::size_t size);
   void push_offset(std::int64_t offset);
+  // Drops the rows from `rows` on. Not for lists and records.
+  void drop_from(std::int64_t rows);
 
   arrow_type type_;
   infinities infinite_ = infinities::refused;

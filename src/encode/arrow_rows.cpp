@@ -52,6 +52,9 @@ arrow_encoder::arrow_encoder(model::relation_ptr table, arrow_options options)
     all.children.push_back({column.name, arrow_type_of(column), {}});
     names_are_valid_ = names_are_valid_ && valid_utf8(column.name);
   }
+  for (std::size_t i = 0; i < table_->columns.size(); ++i) {
+    null_instead_.push_back(options_.on_unrepresentable.of(*table_, i) == unrepresentable::null);
+  }
   for (std::size_t i = 0; i < table_->key.size(); ++i) {
     place_in_key_[table_->key[i]] = static_cast<std::int32_t>(i);
     all.children[old_key].children.push_back(all.children[first_of_table + table_->key[i]]);
@@ -158,8 +161,12 @@ bool arrow_encoder::split_tuple(std::string_view& bytes, std::size_t columns) {
 void arrow_encoder::add(arrow_column& to, value const& from, std::uint16_t column, problem& found) const {
   if (from.length < 0) {
     to.append_null();
-  } else if (auto const why = to.append(from.text); why != unfit::no && found.why == unfit::no) {
-    found = {why, column};
+  } else if (auto const why = to.append(from.text); why != unfit::no) {
+    if (null_instead_[column] && why != unfit::encoding) {
+      to.append_null();
+    } else if (found.why == unfit::no) {
+      found = {why, column};
+    }
   }
 }
 
@@ -183,14 +190,19 @@ error arrow_encoder::to_error(problem const& found) const {
       break;
     case unfit::nested:
       failure.message = fmt::format("{} has several dimensions, or an index that does not start at 1", where);
-      failure.hint = "Lists have one dimension here. Change the value, or leave the column out of the publication.";
+      failure.hint = fmt::format(
+          "Lists have one dimension here. Change the value, set on_unrepresentable = \"null\" in {}, "
+          "or leave the column out of the publication.",
+          policy_section(*table_, found.column));
       break;
     case unfit::value:
     case unfit::no:
       failure.message = fmt::format("{} has no form as {}", where, arrow_type_of(column).to_text());
-      failure.hint =
-          "NaN, infinity and what lies outside the type's range have none. Change the value or the column's "
-          "type, or leave the column out of the publication.";
+      failure.hint = fmt::format(
+          "NaN, infinity and what lies outside the type's range have none. Change the value or the "
+          "column's type, set on_unrepresentable = \"null\" in {}, or leave the column out of the "
+          "publication.",
+          policy_section(*table_, found.column));
       break;
   }
   return failure;

@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "encode/arrow_batch.hpp"
+#include "encode/unrepresentable.hpp"
 #include "model/batch.hpp"
 #include "model/relation.hpp"
 
@@ -19,6 +20,7 @@ struct arrow_options {
   std::string old_key_name = "_etl_old_key";
   std::string unchanged_name = "_etl_unchanged";
   infinities infinite = infinities::refused;
+  unrepresentable_policies on_unrepresentable;
 };
 
 // Rows of one table, in the layout of encode/copy_rows.hpp around values in text format, as Arrow record batches. First
@@ -68,6 +70,7 @@ class arrow_encoder {
   model::relation_ptr table_;
   arrow_options options_;
   std::shared_ptr<arrow_field const> schema_;
+  std::vector<bool> null_instead_;          // of each column: for values that have no form in it
   std::vector<std::int32_t> place_in_key_;  // of each column; -1: not in the key
   std::vector<value> values_;               // of the tuple in hand
   bool names_are_valid_ = true;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "encode/arrow_type.hpp"
 #include "encode/block.hpp"
 #include "encode/json_text.hpp"
 #include "encode/row_shape.hpp"
@@ -79,9 +80,7 @@ std::string listed_name(std::string_view column) {
 }
 
 ndjson_encoder::ndjson_encoder(model::relation_ptr table, ndjson_options const& options)
-    : table_(std::move(table)),
-      on_unrepresentable_(options.on_unrepresentable),
-      on_beyond_range_(options.on_beyond_range) {
+    : table_(std::move(table)), typed_(options.typed) {
   auto const shape_of = [&](model::column const& column) {
     switch (column.base_type_oid != 0 ? column.base_type_oid : column.type_oid) {
       case bool_oid:
@@ -94,7 +93,9 @@ ndjson_encoder::ndjson_encoder(model::relation_ptr table, ndjson_options const& 
       case float8_oid:
         return shape::number;
       case numeric_oid:
-        return options.numeric_as_text ? shape::numeric : shape::number;
+        if (!options.numeric_as_text) return shape::number;
+        return column.type_modifier >= 0 && arrow_type_of(column).what == arrow_type::kind::decimal ? shape::numeric
+                                                                                                    : shape::text;
       case bytea_oid:
         return options.bare_hex ? shape::hex : shape::text;
       case date_oid:
@@ -116,7 +117,8 @@ ndjson_encoder::ndjson_encoder(model::relation_ptr table, ndjson_options const& 
     columns_.push_back({.prefix = static_cast<std::uint32_t>(prefixes_.size()),
                         .prefix_size = static_cast<std::uint32_t>(prefix.size()),
                         .column = static_cast<std::uint16_t>(i),
-                        .as = shape_of(column)});
+                        .as = shape_of(column),
+                        .policy = options.on_unrepresentable.of(*table_, i)});
     auto const listed = quote_json(listed_name(column.name));
     listed_.push_back(listed.substr(2, listed.size() - 3));
     most_unchanged_ += listed.size();
@@ -250,8 +252,10 @@ char* ndjson_encoder::write_value(char* out, step const& how, pgoutput::value co
       return out;
     case shape::numeric:
     case shape::time:
-      if (on_beyond_range_ != unrepresentable::text && beyond_range(how, v.data) &&
-          write_instead(on_beyond_range_, problem::reason::beyond_range, out, how, found)) {
+      if (typed_ && beyond_range(how, v.data)) {
+        if (!write_instead(problem::reason::beyond_range, out, how, found)) {
+          found = {problem::reason::beyond_range, how.column};
+        }
         return out;
       }
       [[fallthrough]];
@@ -265,27 +269,26 @@ char* ndjson_encoder::write_value(char* out, step const& how, pgoutput::value co
 }
 
 // PostgreSQL's numbers are JSON's, but for NaN, Infinity and -Infinity: those end in a letter.
-char* ndjson_encoder::write_number(char* out, step const& how, std::string_view digits, problem& found) const {
+char* ndjson_encoder::write_number(char* out, step const& how, std::string_view digits, problem& found) {
   if (!digits.empty() && is_digit(digits.back())) return put(out, digits);
-  if (write_instead(on_unrepresentable_, problem::reason::unrepresentable, out, how, found)) return out;
+  if (write_instead(problem::reason::unrepresentable, out, how, found)) return out;
   *out++ = '"';
   out = put(out, digits);
   *out++ = '"';
   return out;
 }
 
-bool ndjson_encoder::write_instead(unrepresentable policy, problem::reason why, char*& out, step const& how,
-                                   problem& found) const {
-  if (policy == unrepresentable::error) found = {why, how.column};
-  if (policy == unrepresentable::null) out = put(out, "null");
-  return policy != unrepresentable::text;
+bool ndjson_encoder::write_instead(problem::reason why, char*& out, step const& how, problem& found) {
+  if (how.policy == unrepresentable::error) found = {why, how.column};
+  if (how.policy == unrepresentable::null) out = put(out, "null");
+  return how.policy != unrepresentable::text;
 }
 
-// A numeric without a modifier has no type that it could be beyond. Times: "infinity", "0044-03-15 BC",
+// Of numerics only those that have a type of at most 38 digits come here. Times: "infinity", "0044-03-15 BC",
 // "10000-01-01", "24:00:00".
 bool ndjson_encoder::beyond_range(step const& how, std::string_view text) const {
   if (text.empty()) return false;
-  if (how.as == shape::numeric) return table_->columns[how.column].type_modifier >= 0 && !is_digit(text.back());
+  if (how.as == shape::numeric) return !is_digit(text.back());
   if (!is_digit(text.back()) || text.starts_with("24:")) return true;
   auto const dash = text.find('-');
   auto const colon = text.find(':');
@@ -317,16 +320,21 @@ error ndjson_encoder::to_error(problem const& found) const {
               .code = "data.unrepresentable",
               .message =
                   fmt::format("column {} of {} holds NaN or an infinity, which JSON numbers cannot say", column, table),
-              .hint = "Set destination.on_unrepresentable to \"text\" or \"null\".",
+              .hint = fmt::format(
+                  "Set destination.on_unrepresentable to \"text\" or \"null\", or on_unrepresentable in {}.",
+                  policy_section(*table_, found.column)),
               .table = table_->oid};
     case problem::reason::beyond_range:
-      return {.kind = severity::data,
-              .code = "data.beyond_range",
-              .message = fmt::format("column {} of {} holds a value that the destination's type cannot: NaN, an "
-                                     "infinite date, one before Christ or beyond the year 9999, or 24:00:00",
-                                     column, table),
-              .hint = "Correct the value, or leave the column out of the publication.",
-              .table = table_->oid};
+      return {
+          .kind = severity::data,
+          .code = "data.beyond_range",
+          .message = fmt::format("column {} of {} holds a value that the destination's type cannot: NaN, an "
+                                 "infinite date, one before Christ or beyond the year 9999, or 24:00:00",
+                                 column, table),
+          .hint = fmt::format("Correct the value, set on_unrepresentable = \"null\" in {}, or leave the column out of "
+                              "the publication.",
+                              policy_section(*table_, found.column)),
+          .table = table_->oid};
     case problem::reason::binary:
     case problem::reason::none:
       break;

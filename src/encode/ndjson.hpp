@@ -8,34 +8,28 @@
 #include "base/buffer.hpp"
 #include "base/error.hpp"
 #include "base/lsn.hpp"
+#include "encode/unrepresentable.hpp"
 #include "model/batch.hpp"
 #include "model/relation.hpp"
 #include "pgoutput/message.hpp"
 
 namespace etl::encode {
 
-// What becomes of numbers that JSON has no way to write: NaN and the infinities.
-enum class unrepresentable : std::uint8_t {
-  error,  // data.unrepresentable
-  null,
-  text,  // a string, "NaN": nothing is lost
-};
-
 struct ndjson_options {
   std::string position_name = "_etl_position";
   std::string operation_name = "_etl_operation";
   std::string commit_time_name = "_etl_commit_time";
   std::string old_key_name = "_etl_old_key";
-  unrepresentable on_unrepresentable = unrepresentable::text;
+  unrepresentable_policies on_unrepresentable;
 
   // For destinations that load the lines into typed columns. Empty: not written. Else a row that leaves columns out
   // because they are unchanged lists them in a text under this name, as listed_name() writes each.
   std::string unchanged_name;
   bool numeric_as_text = false;  // numeric in quotes, so that no reader takes it for a double
   bool bare_hex = false;         // bytea without its \x
-  // What becomes of values that only PostgreSQL's types hold: NaN in a numeric(p,s), dates and timestamps that are
-  // infinite, before Christ or beyond the year 9999, the time 24:00:00.
-  unrepresentable on_beyond_range = unrepresentable::text;
+  // Values that only PostgreSQL's types hold are unrepresentable, and not as texts either: NaN in a numeric(p,s), dates
+  // and timestamps that are infinite, before Christ or beyond the year 9999, the time 24:00:00.
+  bool typed = false;
 };
 
 // A column's name between two commas, to be looked for in the text under ndjson_options::unchanged_name: ",note,".
@@ -59,7 +53,8 @@ class ndjson_encoder {
 
   // Appends one row, whose values have to be in text format. `commit_time` is in microseconds since 2000-01-01 UTC.
   // Errors, after which `out` is as it was: data.encoding (a text is not UTF-8, as can be in SQL_ASCII databases),
-  // data.unrepresentable, data.too_large (4 GiB), data.no_key; severity `bug` for a row that does not fit the relation.
+  // data.unrepresentable, data.beyond_range, data.too_large (4 GiB), data.no_key; severity `bug` for a row that does
+  // not fit the relation.
   [[nodiscard]] result<void> encode(buffer& out, model::operation kind, position at, std::int64_t commit_time,
                                     pgoutput::tuple old_values, pgoutput::tuple new_row);
 
@@ -75,6 +70,7 @@ class ndjson_encoder {
     std::uint32_t prefix_size;  // without the padding
     std::uint16_t column;
     shape as;
+    unrepresentable policy;
   };
   // The first value of a row that cannot be written.
   struct problem {
@@ -85,17 +81,16 @@ class ndjson_encoder {
   [[nodiscard]] std::size_t most_for(std::vector<step> const& steps, pgoutput::tuple row) const;
   char* write_columns(char* out, std::vector<step> const& steps, pgoutput::tuple row, problem& found) const;
   char* write_value(char* out, step const& how, pgoutput::value const& v, problem& found) const;
-  char* write_number(char* out, step const& how, std::string_view digits, problem& found) const;
+  static char* write_number(char* out, step const& how, std::string_view digits, problem& found);
   // For a value that is written as null or not at all: true when that is so, and `out` is behind it.
-  bool write_instead(unrepresentable policy, problem::reason why, char*& out, step const& how, problem& found) const;
+  static bool write_instead(problem::reason why, char*& out, step const& how, problem& found);
   char* write_unchanged(char* out, pgoutput::tuple row) const;
   [[nodiscard]] bool beyond_range(step const& how, std::string_view text) const;
   void set_commit_time(std::int64_t commit_time);
   [[nodiscard]] error to_error(problem const& found) const;
 
   model::relation_ptr table_;
-  unrepresentable on_unrepresentable_;
-  unrepresentable on_beyond_range_;
+  bool typed_;
   std::string prefixes_;
   std::vector<step> columns_;
   std::vector<step> key_;             // in key order; all columns for a table without a key

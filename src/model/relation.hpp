@@ -25,6 +25,17 @@ struct column {
   std::uint32_t element_oid = 0;    // pg_type.typelem of the base type when that is a true array, else 0
 };
 
+// A type that does not come with every server: what it takes to have it at another one.
+struct type_definition {
+  std::string schema;
+  std::string name;                 // as column::type_name spells it, without modifiers
+  char kind = 'b';                  // pg_type.typtype
+  std::string create;               // the SQL that makes it; empty where there is none, as for an extension's types
+  std::string extension;            // that it belongs to; empty: none
+  std::string extension_schema;     // where that one is at the source
+  std::vector<std::string> labels;  // of an enum, in order
+};
+
 // Which old values UPDATE and DELETE carry (pg_class.relreplident).
 enum class replica_identity : char { by_default = 'd', nothing = 'n', full = 'f', index = 'i' };
 
@@ -40,6 +51,9 @@ struct relation {
   // Indexes into columns, in the order of the key. Comes from the catalog (replica identity index, else the primary
   // key when the identity is FULL), never from names. Empty: no usable key, rows can only be appended.
   std::vector<std::uint16_t> key;
+  // Those that the columns are made of and that are not built in, each behind the ones that it is made of itself. As
+  // the catalog had them when this was made: an enum may have got labels since.
+  std::vector<type_definition> types;
 
   // "schema"."name", quoted as SQL needs it; for SQL, logs and errors.
   [[nodiscard]] std::string quoted_name() const;

@@ -149,6 +149,10 @@ std::vector<std::pair<std::string, std::string>> canonical_text_settings() {
       {"TimeZone", "UTC"},
       {"lc_monetary", "C"},
       {"search_path", ""},
+      {"array_nulls", "on"},
+      {"xmloption", "content"},
+      {"quote_all_identifiers", "off"},  // in the names of types
+      {"standard_conforming_strings", "on"},
       {"statement_timeout", "0"},
       {"lock_timeout", "0"},
       {"idle_in_transaction_session_timeout", "0"},

@@ -37,8 +37,8 @@ struct connect_options {
   std::function<asio::awaitable<std::shared_ptr<void>>()> admit;
 };
 
-// Settings that make text output independent of the server's and the role's defaults. Every session whose values end
-// up at a destination uses these.
+// Settings that make the texts of values, as they are written and as they are read, independent of the server's and the
+// role's defaults. Every session that values pass through uses these.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> canonical_text_settings();
 
 // Rows of one statement, in text form. Cheap to move. Views borrow from it.

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <map>
 
+#include "pg/type_definitions.hpp"
+
 namespace etl::pipeline::catalog {
 namespace {
 
@@ -213,6 +215,9 @@ asio::awaitable<result<std::vector<table>>> read_published(pg::connection& sourc
   auto const oids = array_literal(order);
   if (auto read = co_await read_columns(source, tables, oids); !read) co_return fail(std::move(read));
   if (auto read = co_await read_keys(source, tables, oids); !read) co_return fail(std::move(read));
+  std::vector<model::relation*> relations;
+  for (auto& [oid, table] : tables) relations.push_back(&table.relation);
+  if (auto defined = co_await pg::define_types(source, relations); !defined) co_return fail(std::move(defined));
   auto heaps = co_await read_storage(source, oids);
   if (!heaps) co_return fail(std::move(heaps));
 

@@ -7,6 +7,7 @@
 
 #include "encode/copy_input.hpp"
 #include "encode/key.hpp"
+#include "pg/key_operators.hpp"
 #include "runtime/pause.hpp"
 
 namespace etl::pipeline {
@@ -112,10 +113,11 @@ asio::awaitable<result<void>> chunk_reader::copy_rows(std::string sql, chunk_ans
 
 asio::awaitable<result<void>> chunk_reader::fetch_keys(chunk_request const& request, chunk_answer& into) {
   auto const& table = *request.table;
+  auto equals = co_await pg::find_key_operators(*connection_, table);
+  if (!equals) co_return fail(std::move(equals));
   auto sql = fmt::format("SELECT {} FROM {} WHERE ", column_list(table), table.quoted_name());
   for (std::size_t i = 0; i < table.key.size(); ++i) {
-    sql += fmt::format("{}{} = ${}", i == 0 ? "" : " AND ", model::quote_identifier(table.columns[table.key[i]].name),
-                       i + 1);
+    sql += (i == 0 ? "" : " AND ") + pg::key_equals(table.columns[table.key[i]], (*equals)[i], i + 1);
   }
   if (!request.row_filter.empty()) sql += fmt::format(" AND ({})", request.row_filter);
   std::vector<pg::statement> statements;

@@ -2,10 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/log.hpp"
 #include "destination/factory.hpp"
 #include "destination/postgres/postgres_destination.hpp"
+#include "pg/type_definitions.hpp"
 #include "pipeline/session.hpp"
 #include "runtime/pause.hpp"
 
@@ -14,16 +16,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-encode::unrepresentable policy_of(config::unrepresentable asked) {
-  switch (asked) {
-    case config::unrepresentable::error:
-      return encode::unrepresentable::error;
-    case config::unrepresentable::null:
-      return encode::unrepresentable::null;
-    case config::unrepresentable::text:
-      break;
-  }
-  return encode::unrepresentable::text;
+bool has_column(model::relation const& table, config::column_config const& named) {
+  return table.schema == named.schema && table.name == named.table &&
+         std::any_of(table.columns.begin(), table.columns.end(), [&](auto const& c) { return c.name == named.column; });
 }
 
 encode::ndjson_options ndjson_options_of(config::pipeline_config const& config,
@@ -32,7 +27,7 @@ encode::ndjson_options ndjson_options_of(config::pipeline_config const& config,
   options.position_name = config.destination.position_column;
   options.operation_name = config.destination.operation_column;
   options.commit_time_name = config.destination.commit_time_column;
-  options.on_unrepresentable = policy_of(config.destination.on_unrepresentable);
+  options.on_unrepresentable = destination::policies_of(config.destination);
   destination.adapt(options);
   return options;
 }
@@ -187,6 +182,15 @@ asio::awaitable<result<std::vector<catalog::table>>> session::choose_tables(pg::
         fmt::format("publication {} has no table that this pipeline could replicate", config().source.publication),
         "Compare source.tables with SELECT * FROM pg_publication_tables."};
   }
+  for (auto const& named : config().destination.columns) {
+    if (std::any_of(tables->begin(), tables->end(), [&](auto const& t) { return has_column(*t.relation, named); }))
+      continue;
+    co_return error{severity::config, "destination.no_such_column",
+                    fmt::format("destination.columns names {}.{}.{}, and no replicated table has that column",
+                                model::quote_identifier(named.schema), model::quote_identifier(named.table),
+                                model::quote_identifier(named.column)),
+                    "Correct the name; names in double quotes keep their case."};
+  }
   for (auto const& table : *tables) {
     if (!table.updates_published) {
       log::warning("updates and deletes of this table are not published: only its inserts are replicated",
@@ -278,8 +282,11 @@ asio::awaitable<result<void>> session::open_destination(std::vector<catalog::tab
   }
   binary_ = config().destination.type == config::destination_type::postgres && mode != config::binary_mode::off &&
             obstacle == tables.end() && !life_.only_text;
-  auto made =
-      destination::make(config(), destination::dependencies{around_.admit, binary_, &life_.memory, around_.python});
+  auto made = destination::make(config(), {.admit = around_.admit,
+                                           .types_now = [this](auto table) { return types_now(std::move(table)); },
+                                           .binary = binary_,
+                                           .memory = &life_.memory,
+                                           .python = around_.python});
   if (!made) co_return fail(std::move(made));
   destination_ = std::move(*made);
   while (!life_.breaker.allow(std::chrono::steady_clock::now())) co_await runtime::pause(milliseconds(100));
@@ -293,6 +300,16 @@ asio::awaitable<result<void>> session::open_destination(std::vector<catalog::tab
   recovered_ = std::move(*opened);
   for (auto& entry : recovered_.documents) documents_[entry.key] = entry.value;
   co_return result<void>();
+}
+
+asio::awaitable<result<std::vector<model::type_definition>>> session::types_now(model::relation_ptr table) {
+  auto connection = co_await core_->metadata.take();
+  if (!connection) co_return fail(std::move(connection));
+  model::relation now = *table;
+  if (auto defined = co_await pg::define_types(**connection, std::array{&now}); !defined) {
+    co_return fail(std::move(defined));
+  }
+  co_return std::move(now.types);
 }
 
 // A pipeline into its own source would feed on its own rows, and empty its tables before copying them.

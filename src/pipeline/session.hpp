@@ -64,6 +64,7 @@ class session {
   result<void> check_progress(catalog::slot const* slot) const;
   asio::awaitable<result<void>> adopt_table(catalog::table facts);
   asio::awaitable<result<replicated_table*>> discover(std::uint32_t oid);
+  asio::awaitable<result<std::vector<model::type_definition>>> types_now(model::relation_ptr table);
   asio::awaitable<result<void>> follow();
   asio::awaitable<result<void>> watch();
   asio::awaitable<result<void>> nudge();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -11,6 +12,7 @@
 
 #include "base/log.hpp"
 #include "encode/key.hpp"
+#include "pg/type_definitions.hpp"
 #include "pipeline/copier.hpp"
 
 namespace etl::pipeline {
@@ -366,7 +368,7 @@ asio::awaitable<result<void>> stream::relation(pgoutput::relation const& message
   }
   auto const& known = table->target ? *table->target->table() : *table->facts.relation;
   auto schema = from_message(message, known);
-  if (auto described = co_await describe(schema.columns); !described) {
+  if (auto described = co_await describe(schema); !described) {
     auto failure = fail(std::move(described));
     if (failure.kind != severity::data) co_return failure;
     core_.stop_table(*table, failure);
@@ -375,10 +377,11 @@ asio::awaitable<result<void>> stream::relation(pgoutput::relation const& message
   co_return co_await adopt(*table, std::move(schema));
 }
 
-asio::awaitable<result<void>> stream::describe(std::vector<model::column>& columns) {
+asio::awaitable<result<void>> stream::describe(model::relation& schema) {
   auto connection = co_await core_.metadata.take();
   if (!connection) co_return fail(std::move(connection));
-  co_return co_await catalog::describe_types(**connection, columns);
+  if (auto described = co_await catalog::describe_types(**connection, schema.columns); !described) co_return described;
+  co_return co_await pg::define_types(**connection, std::array{&schema});
 }
 
 asio::awaitable<result<void>> stream::adopt(replicated_table& table, model::relation schema) {

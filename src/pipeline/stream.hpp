@@ -49,7 +49,7 @@ class stream {
   result<void> emit(replicated_table& table, model::operation kind, position at, pgoutput::tuple old_values,
                     pgoutput::tuple new_row);
   void touch(replicated_table& table, pgoutput::tuple values);
-  asio::awaitable<result<void>> describe(std::vector<model::column>& columns);
+  asio::awaitable<result<void>> describe(model::relation& schema);
   asio::awaitable<result<void>> adopt(replicated_table& table, model::relation schema);
 
   home& core_;

@@ -13,10 +13,10 @@ from support.writers import TABLES, seed_of_this_run, write_and_kill
 
 @pytest.fixture
 def to_duckdb(world):
-    def make(mode="current", **sections):
+    def make(mode="current", destination_columns=None, **sections):
         path = world.directory / "warehouse.duckdb"
         pipeline = Pipeline(world.directory, (world.cluster, world.source), path, "p",
-                            destination={"type": "duckdb", "path": str(path), "mode": mode},
+                            destination={"type": "duckdb", "path": str(path), "mode": mode, "columns": destination_columns or {}},
                             python={"venv": sys.prefix}, **sections)
         world.pipelines.append(pipeline)
         return pipeline
@@ -80,7 +80,27 @@ def test_types(world, to_duckdb):
         "cash": ("money", "-3.50", "VARCHAR", "-$3.50"),
         "bits": ("bit(3)", "B'101'", "VARCHAR", "101"),
         "clock": ("timetz", "'12:00:00+02'", "VARCHAR", "12:00:00+02"),
+        "padded": ("char(6)", "'ab'", "VARCHAR", "ab    "),
+        "letter": ('"char"', "'a'", "VARCHAR", "a"),
+        "markup": ("xml", "'<a>ä</a>'", "VARCHAR", "<a>ä</a>"),
+        "raw": ("json", "'{\"b\":1,  \"a\":[1.10]}'", "JSON", '{"b":1,  "a":[1.10]}'),
+        "wide": ("numeric(50,2)", "'NaN'", "VARCHAR", "NaN"),
+        "minus": ("double precision", "'-0'", "DOUBLE", "-0.0"),
+        "least": ("real", "1e-45", "FLOAT", "1e-45"),
+        "place": ("point", "'(1.5,-2)'", "VARCHAR", "(1.5,-2)"),
+        "net": ("inet", "'10.1.2.3/8'", "VARCHAR", "10.1.2.3/8"),
+        "spans": ("int4multirange", "'{[1,3),[5,8)}'", "VARCHAR", "{[1,3),[5,8)}"),
+        "vector": ("oidvector", "'1 2'", "VARCHAR", "1 2"),
+        "state": ("mood", "'so so'", "VARCHAR", "so so"),
+        "states": ("mood[]", "'{sad,NULL}'", "VARCHAR", "{sad,NULL}"),
+        "cost": ("price", "1.5", "DECIMAL(10,3)", "1.500"),
+        "both": ("pair", "ROW(NULL, '')", "VARCHAR", '(,"")'),
+        "days": ("date[]", "'{2026-01-31,infinity}'", "DATE[]", "[2026-01-31, infinity]"),
+        "blobs": ("bytea[]", r"ARRAY['\x00ff'::bytea]", "BLOB[]", r"['\\x00\\xFF']"),
+        "zeros": ("float8[]", "'{-0,0}'", "DOUBLE[]", "[-0.0, 0.0]"),
+        "flags": ("bool[]", "'{t,NULL,f}'", "BOOLEAN[]", "[true, NULL, false]"),
     }
+    world.sql("CREATE TYPE mood AS ENUM ('sad', 'so so'); CREATE DOMAIN price AS numeric(10,3); CREATE TYPE pair AS (a int, b text)")
     definitions = ", ".join(f'"{name}" {kind}' for name, (kind, *_) in columns.items())
     values = ", ".join(value for _, value, *_ in columns.values())
     world.sql(f"CREATE TABLE t (id int PRIMARY KEY, {definitions}); INSERT INTO t VALUES (1, {values}); "
@@ -113,6 +133,27 @@ def test_a_value_without_a_form_stops_its_table_alone(world, to_duckdb, value):
     assert 'column \\"list\\" of \\"public\\".\\"t\\"' in pipeline.process.text()
     assert value not in pipeline.process.text()
     assert duckdb_file.rows(pipeline.to, "other") == [("1",)]
+
+
+def test_a_row_that_lacks_values_keeps_those_that_it_has(world, to_duckdb):
+    world.sql("CREATE TABLE t (id int PRIMARY KEY, body text, zeros float8[]); ALTER TABLE t ALTER body SET STORAGE EXTERNAL;"
+              "INSERT INTO t SELECT n, repeat('x', 9000), '{-0,0}' FROM generate_series(1, 3) n")
+    pipeline = to_duckdb()
+    assert pipeline.once() == 0
+    world.sql("UPDATE t SET zeros = '{-0,1}' WHERE id < 3; UPDATE t SET zeros = '{2,-0}' WHERE id = 2;"
+              "UPDATE t SET body = 'short' WHERE id = 1")
+    assert pipeline.once() == 0
+    rows = duckdb_file.query(pipeline.to, "SELECT id, length(body), zeros::VARCHAR FROM public.t ORDER BY id")
+    assert rows == [(1, 5, "[-0.0, 1.0]"), (2, 9000, "[2.0, -0.0]"), (3, 9000, "[-0.0, 0.0]")]
+
+
+def test_null_instead_of_a_value_without_a_form(world, to_duckdb):
+    world.sql("CREATE TABLE t (id int PRIMARY KEY, list int[], price numeric(5,2)); INSERT INTO t VALUES (1, '{{1}}', 'NaN')")
+    pipeline = to_duckdb(destination_columns={"t.price": {"on_unrepresentable": "null"}, "t.list": {"on_unrepresentable": "null"}})
+    assert pipeline.once() == 0
+    world.sql("INSERT INTO t VALUES (2, '[2:3]={1,2}', 1.5), (3, '{1,2}', 'NaN')")
+    assert pipeline.once() == 0
+    assert duckdb_file.rows(pipeline.to, "t") == [("1", None, None), ("2", None, "1.50"), ("3", "{1,2}", None)]
 
 
 def test_history_keeps_every_version(world, to_duckdb):

@@ -79,11 +79,17 @@ TYPES = {
     "clock time": "'23:59:59.123456'", "bare timestamp": "'2026-02-03 04:05:06.5'", "id uuid": "gen_random_uuid()",
     "zoned timestamptz": "'2026-02-03 04:05:06.123456+02'", "raw bytea": "'\\x00ff'", "document jsonb": '\'{"n": 1.10}\'',
     "span interval": "'1 day 02:03:04'", "list text[]": "ARRAY['a', NULL, '\"']", "net inet": "'10.0.0.1'",
+    "wide numeric(50,2)": "'NaN'", "cash money": "-12.34", "zone timetz": "'12:00:00.5+05:45'", "bits varbit": "'101'",
+    "area numrange": "'[1.10,)'", "grid int[]": "'[0:1][1:1]={{1},{2}}'", "state mood": "'so so'", "couple pair": "'(,\"\")'",
+    "cost price": "1.5", "place point": "'(1.5,-2)'", "markup xml": "'<a/>'", "letter \"char\"": "'a'",
 }
 
 
 def test_types(world, pipeline):
-    world.sql(f"CREATE TABLE t (k int PRIMARY KEY, {', '.join(TYPES)})")
+    world.sql(
+        "CREATE TYPE mood AS ENUM ('so so'); CREATE DOMAIN price AS numeric(10,3); CREATE TYPE pair AS (a int, b text);"
+        f"CREATE TABLE t (k int PRIMARY KEY, {', '.join(TYPES)})"
+    )
     values = ", ".join(TYPES.values())
     world.sql(f"INSERT INTO t VALUES (1, {values}), (2{', NULL' * len(TYPES)})")
     one = pipeline()

@@ -33,14 +33,14 @@ class Number(str):
     """Tells 1 from "1"."""
 
 
-def steps(path):
-    """(schema, table, row) for each row version in order; row None for a TRUNCATE."""
+def steps(path, only=None):
+    """(schema, table, row) for each row version in order; row None for a TRUNCATE. `only`: of one (schema, table)."""
     for line in manifest(path):
         for step in line.get("steps", []):
             if "truncated" in step:
                 for table in step["truncated"]:
                     yield table["schema"], table["table"], None
-            else:
+            elif only in (None, (step["schema"], step["table"])):
                 text = open_text(Path(path) / step["file"])
                 rows = text.split("\n")
                 assert rows.pop() == "", f"{step['file']} ends in the middle of a line"
@@ -65,7 +65,7 @@ def split_name(name):
 
 def history(path, table):
     wanted = split_name(table)
-    return [row for schema, name, row in steps(path) if (schema, name) == wanted and row is not None]
+    return [row for schema, name, row in steps(path, wanted) if (schema, name) == wanted and row is not None]
 
 
 def row_versions(path, table):
@@ -131,7 +131,7 @@ def current_rows(path, table, cluster, database):
     key = [name for name, is_key, _ in columns if is_key]
     wanted = split_name(table)
     state, known = {}, False
-    for schema, name, row in steps(path):
+    for schema, name, row in steps(path, wanted):
         if (schema, name) != wanted:
             continue
         known = True
@@ -142,12 +142,12 @@ def current_rows(path, table, cluster, database):
             assert row["_etl_operation"] in ("insert", "copy"), "a change of a table without a key"
             state[len(state)] = row
             continue
-        identity = tuple(row.get(column) for column in key)
+        identity = tuple(canonical(row.get(column)) for column in key)
         operation = row["_etl_operation"]
         if operation == "remove":
             state.pop(identity, None)
         elif "_etl_old_key" in row:
-            old = tuple(row["_etl_old_key"][column] for column in key)
+            old = tuple(canonical(row["_etl_old_key"][column]) for column in key)
             state[identity] = {**state.pop(old, {}), **row}
         else:
             state[identity] = {**state.get(identity, {}), **row} if operation == "update" else row

@@ -20,6 +20,8 @@ POSITION = "position"  # among the keys of PROGRESS; no document is called like 
 # Every pipeline that opens the same file has to bring the same.
 SETTINGS = {
     "autoinstall_known_extensions": "false",
+    # It would make "the last row of each key" an aggregate over sort keys, in which -0 is 0.
+    "disabled_optimizers": "top_n_window_elimination",
     "memory_limit": "512MB",  # what is beyond goes to a file beside the database until the commit
 }
 
@@ -353,25 +355,23 @@ class Database:
     def merge_partial(self, table, which, names):
         """Some rows lack values: each column's last value counts, and where the batch has none, the target's."""
         run = self.connection.execute
-        values, merged = [], []
+        # By position, and joined: aggregates that pick a value go by sort keys where it is a list, in which -0 is 0.
+        positions, merged, sources, lacking = [], [], ["etl_net n JOIN etl_rows l USING (p)"], []
         for number, column in enumerate(table.columns):
             place = f"c{number}"
-            if number in table.key:
-                merged.append(f"n.{place}")
-            elif column["name"] in names:
+            if column["name"] in names and number not in table.key:
                 absent = f"coalesce(list_contains(u, {literal(column['name'])}), false)"
-                values.append(f"arg_max_null({place}, p) FILTER (NOT {absent}) AS {place}, bool_and({absent}) AS m{number}")
-                merged.append(f"CASE WHEN n.m{number} THEN d.{table.column(number)} ELSE n.{place} END AS {place}")
+                positions.append(f"max(p) FILTER (NOT {absent}) AS p{number}")
+                sources.append(f"LEFT JOIN etl_rows v{number} ON v{number}.p = n.p{number}")
+                merged.append(f"CASE WHEN n.p{number} IS NULL THEN d.{table.column(number)} ELSE v{number}.{place} END AS {place}")
+                lacking.append(f"n.p{number} IS NULL")
             else:
-                values.append(f"arg_max_null({place}, p) AS {place}")
-                merged.append(f"n.{place}")
-        lacking = " OR ".join(f"m{number}" for number, column in enumerate(table.columns)
-                              if column["name"] in names and number not in table.key)
-        run("CREATE OR REPLACE TEMP TABLE etl_net AS SELECT arg_max(o, p) AS o, "
-            f"{', '.join([table.key_places(), *values])} FROM etl_rows WHERE {which} GROUP BY {table.key_places()}")
-        run(f"CREATE OR REPLACE TEMP TABLE etl_merged AS SELECT {', '.join(merged)} FROM etl_net n "
+                merged.append(f"l.{place}")
+        run("CREATE OR REPLACE TEMP TABLE etl_net AS SELECT arg_max(o, p) AS o, max(p) AS p, "
+            f"{', '.join([table.key_places(), *positions])} FROM etl_rows WHERE {which} GROUP BY {table.key_places()}")
+        run(f"CREATE OR REPLACE TEMP TABLE etl_merged AS SELECT {', '.join(merged)} FROM {' '.join(sources)} "
             f"LEFT JOIN {table.sql_name} d ON {table.same_key('n')} "
-            f"WHERE n.o <> 'remove' AND (NOT ({lacking}) OR d.rowid IS NOT NULL)")
+            f"WHERE n.o <> 'remove' AND (NOT ({' OR '.join(lacking)}) OR d.rowid IS NOT NULL)")
         run(f"DELETE FROM {table.sql_name} d USING etl_net n WHERE {table.same_key('n')}")
         run(table.insert(f"SELECT {', '.join(table.places)} FROM etl_merged"))
         run("DROP TABLE etl_net; DROP TABLE etl_merged")

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace etl::destination::postgres {
 
 asio::awaitable<result<std::optional<existing_table>>> find_table(pg::connection& connection,
@@ -57,30 +55,6 @@ asio::awaitable<result<known_types>> find_types(pg::connection& connection, std:
   for (std::size_t i = 0; i < wanted.size(); ++i)
     if (found->flag(0, i)) known.names.push_back(std::move(wanted[i]));
   co_return known;
-}
-
-asio::awaitable<result<std::vector<std::string>>> find_key_operators(pg::connection& connection,
-                                                                     model::relation const& table) {
-  std::vector<std::string> operators;
-  auto const is_built_in = [&](auto place) { return table.columns[place].base_type_oid < 10'000; };
-  if (std::all_of(table.key.begin(), table.key.end(), is_built_in)) co_return operators;
-  for (auto const place : table.key) {
-    auto found = co_await connection.query(
-        "SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname) FROM pg_index AS i "
-        "CROSS JOIN unnest((i.indkey::int2[])[0:i.indnkeyatts - 1], (i.indclass::oid[])[0:i.indnkeyatts - 1]) "
-        "AS k(attnum, opclass) "
-        "JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum "
-        "JOIN pg_opclass AS c ON c.oid = k.opclass "
-        // Strategy 3 of a B-tree is equality (PostgreSQL manual, "Operator Classes and Operator Families").
-        "JOIN pg_amop AS m ON m.amopfamily = c.opcfamily AND m.amoplefttype = c.opcintype "
-        "AND m.amoprighttype = c.opcintype AND m.amopstrategy = 3 "
-        "JOIN pg_operator AS o ON o.oid = m.amopopr JOIN pg_namespace AS n ON n.oid = o.oprnamespace "
-        "WHERE i.indrelid = $1::regclass AND i.indisunique AND i.indisvalid AND a.attname = $2 LIMIT 1",
-        {table.quoted_name(), table.columns[place].name}, fmt::format("looking at the key of {}", table.quoted_name()));
-    if (!found) co_return fail(std::move(found));
-    operators.emplace_back(found->empty() ? "=" : found->text(0, 0));
-  }
-  co_return operators;
 }
 
 }  // namespace etl::destination::postgres

@@ -2,6 +2,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <optional>
+#include <string_view>
 
 #include "base/error.hpp"
 #include "destination/postgres/definition.hpp"
@@ -11,14 +12,14 @@ namespace etl::destination::postgres {
 
 namespace asio = boost::asio;
 
+// Waits, until the transaction ends, for other pipelines that make schemas, tables or types.
+inline constexpr std::string_view schema_lock =
+    "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('etl-stream schema', 0))";
+
 // What the destination's catalog says. Nothing here changes anything.
 // Nothing when there is no relation of that name.
 asio::awaitable<result<std::optional<existing_table>>> find_table(pg::connection& connection,
                                                                   model::relation const& table);
 asio::awaitable<result<known_types>> find_types(pg::connection& connection, std::vector<std::string> wanted);
-// For each column of the key the operator by which a unique index compares it, qualified: the session's search path is
-// empty, and a plain `=` between, say, citext would silently be that of text. Empty when every type is built in.
-asio::awaitable<result<std::vector<std::string>>> find_key_operators(pg::connection& connection,
-                                                                     model::relation const& table);
 
 }  // namespace etl::destination::postgres

@@ -71,6 +71,13 @@ std::vector<std::string> wanted_types(model::relation const& table) {
   return wanted;
 }
 
+bool lacks_columns(model::relation const& table, existing_table const& existing) {
+  return !std::all_of(table.columns.begin(), table.columns.end(), [&](auto const& column) {
+    return std::any_of(existing.columns.begin(), existing.columns.end(),
+                       [&](auto const& candidate) { return candidate.name == column.name; });
+  });
+}
+
 result<std::string> create_table(model::relation const& table, known_types const& types) {
   std::string parts;
   for (std::size_t i = 0; i < table.columns.size(); ++i) {

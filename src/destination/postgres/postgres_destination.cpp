@@ -9,6 +9,8 @@
 #include "destination/postgres/catalog.hpp"
 #include "destination/postgres/session.hpp"
 #include "destination/postgres/target.hpp"
+#include "destination/postgres/types.hpp"
+#include "pg/key_operators.hpp"
 
 namespace etl::destination {
 
@@ -24,9 +26,10 @@ bool starts_with_one_of(std::string_view sqlstate, std::initializer_list<std::st
   return std::any_of(groups.begin(), groups.end(), [&](auto group) { return sqlstate.starts_with(group); });
 }
 
-// What a server refused because of one table: its values, its constraints, its shape, the rights on it.
+// What a server refused because of one table: its values (XX is what a type's function says that did not expect one),
+// its constraints, its shape, the rights on it.
 error about_table(error failure, model::relation const& table) {
-  if (failure.table != 0 || !starts_with_one_of(failure.sqlstate, {"0A", "21", "22", "23", "42", "44", "54"})) {
+  if (failure.table != 0 || !starts_with_one_of(failure.sqlstate, {"0A", "21", "22", "23", "42", "44", "54", "XX"})) {
     return failure;
   }
   failure.kind = severity::data;
@@ -87,6 +90,8 @@ asio::awaitable<void> postgres_destination::close() {
 asio::awaitable<result<table_state>> postgres_destination::ensure_table(model::relation_ptr table) {
   auto& connection = *session_->connection;
   bool const joined = in_transaction_;
+  auto labels = co_await add_labels(*table, table->types);
+  if (!labels) co_return about_table(fail(std::move(labels)), *table);
   auto begun = co_await connection.query(joined ? "SAVEPOINT etl_table" : "BEGIN", "beginning to fit a table");
   if (!begun) co_return fail(std::move(begun));
   auto fitted = co_await fit(table);
@@ -102,10 +107,13 @@ asio::awaitable<result<table_state>> postgres_destination::ensure_table(model::r
 
 asio::awaitable<result<table_state>> postgres_destination::fit(model::relation_ptr table) {
   auto& connection = *session_->connection;
-  auto types = co_await find_types(connection, wanted_types(*table));
-  if (!types) co_return fail(std::move(types));
   auto existing = co_await find_table(connection, *table);
   if (!existing) co_return fail(std::move(existing));
+  if (!existing->has_value() || lacks_columns(*table, **existing)) {
+    if (auto made = co_await make_types(connection, *table); !made) co_return fail(std::move(made));
+  }
+  auto types = co_await find_types(connection, wanted_types(*table));
+  if (!types) co_return fail(std::move(types));
 
   table_state state;
   std::string sql;
@@ -124,8 +132,7 @@ asio::awaitable<result<table_state>> postgres_destination::fit(model::relation_p
     sql = fmt::format("{}", fmt::join(*changes, "; "));
   }
   if (!sql.empty()) {
-    // Pipelines that share a schema do not create it at the same moment.
-    sql.insert(0, "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('etl-stream schema', 0)); ");
+    sql = fmt::format("{}; {}", schema_lock, sql);
     auto changed = co_await connection.query(std::move(sql), "fitting the table to the source's");
     if (!changed) co_return fail(std::move(changed));
   }
@@ -136,10 +143,54 @@ asio::awaitable<result<table_state>> postgres_destination::fit(model::relation_p
     state.has_rows = rows->flag(0, 0);
   }
   bool const partitioned = existing->has_value() && (*existing)->kind == 'p';
-  auto equals = co_await find_key_operators(connection, *table);
+  auto equals = co_await pg::find_key_operators(connection, *table);
   if (!equals) co_return fail(std::move(equals));
   targets_[table->oid] = std::make_unique<target>(table, options_.transfer, partitioned, std::move(*equals));
   co_return state;
+}
+
+// In a transaction of its own, even amid one of the source's: a new label may be used only once it is committed
+// (PostgreSQL manual, ALTER TYPE, "Notes").
+asio::awaitable<result<std::size_t>> postgres_destination::add_labels(
+    model::relation const& table, std::vector<model::type_definition> const& types) {
+  auto statements = co_await missing_labels(*session_->connection, table, types);
+  if (!statements) co_return fail(std::move(statements));
+  if (statements->empty()) co_return std::size_t{0};
+  auto* connection = session_->connection.get();
+  std::unique_ptr<pg::connection> another;
+  if (in_transaction_) {
+    auto how = session_access(options_);
+    how.admit = {};  // for a moment; waiting for a place while holding one could last for ever
+    auto connected = co_await pg::connection::connect(std::move(how));
+    if (!connected) co_return fail(std::move(connected));
+    another = std::move(*connected);
+    connection = another.get();
+  }
+  auto const sql = fmt::format("{}", fmt::join(*statements, "; "));
+  auto added = co_await connection->query(sql, "adding labels to an enum at the destination");
+  if (!added) {
+    auto failure = fail(std::move(added));
+    if (failure.sqlstate == "42501")
+      failure.hint = fmt::format("Let the type's owner run at the destination: {};", sql);
+    co_return failure;
+  }
+  log::info("labels added to enums at the destination", {{"pipeline", options_.pipeline},
+                                                         {"table", table.quoted_name()},
+                                                         {"labels", static_cast<std::int64_t>(statements->size())}});
+  co_return statements->size();
+}
+
+asio::awaitable<result<bool>> postgres_destination::learn_labels(error const& failure) {
+  auto const* const failed = applier_->failed().table;
+  if (failure.sqlstate != "22P02" || failed == nullptr || failed->table->types.empty() || !options_.types_now) {
+    co_return false;
+  }
+  auto const table = failed->table;
+  auto types = co_await options_.types_now(table);
+  if (!types) co_return fail(std::move(types));
+  auto added = co_await add_labels(*table, *types);
+  if (!added) co_return about_table(fail(std::move(added)), *table);
+  co_return *added > 0;
 }
 
 asio::awaitable<result<void>> postgres_destination::know_tables(model::batch const& batch) {
@@ -171,6 +222,9 @@ asio::awaitable<result<void>> postgres_destination::write(model::batch& batch) {
     if (session_->connection->broken()) co_return failure;
     if (auto back = co_await roll_back(joined); !back) co_return fail(std::move(back));
     if (try_another_way(failure)) continue;
+    auto learned = co_await learn_labels(failure);
+    if (!learned) co_return fail(std::move(learned));
+    if (*learned) continue;
     if (auto const* const table = applier_->failed().table; table != nullptr) {
       failure = about_table(std::move(failure), *table->table);
     }

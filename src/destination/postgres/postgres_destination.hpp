@@ -2,8 +2,10 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "destination/destination.hpp"
 #include "destination/postgres/transferable.hpp"
@@ -22,6 +24,8 @@ struct postgres_options {
   std::string pipeline;  // its name: the key of its progress and of its lock
   // copy_binary when binary_transferable() says so of every table, else copy_text.
   encoding transfer = encoding::copy_binary;
+  // The relation's types as the source has them now; asked when a row holds a label that the destination's enum lacks.
+  std::function<asio::awaitable<result<std::vector<model::type_definition>>>(model::relation_ptr)> types_now;
   // How long open() waits for a predecessor to let go of the pipeline.
   std::chrono::milliseconds lock_wait{10'000};
 };
@@ -50,8 +54,8 @@ class postgres_destination final : public destination {
 
   // Besides the connection's errors: `destination.in_use`, `destination.read_only`, `destination.progress_unreadable`.
   asio::awaitable<result<recovered>> open() override;
-  // Errors (all `data`): `destination.type_missing`, `destination.column_type`, `destination.column_generated`,
-  // `destination.key_missing`, `destination.not_a_table`, `destination.refused`.
+  // Errors (all `data`): `destination.type_missing`, `destination.enum_label`, `destination.column_type`,
+  // `destination.column_generated`, `destination.key_missing`, `destination.not_a_table`, `destination.refused`.
   asio::awaitable<result<table_state>> ensure_table(model::relation_ptr table) override;
   // Errors (besides those of ensure_table): `destination.no_key`.
   asio::awaitable<result<void>> write(model::batch& batch) override;
@@ -66,6 +70,11 @@ class postgres_destination final : public destination {
   // Tables that ensure_table() has not seen in this session, before anything of the batch is applied.
   asio::awaitable<result<void>> know_tables(model::batch const& batch);
   asio::awaitable<result<void>> apply(model::batch const& batch);
+  // Gives enums the labels that they lack; how many.
+  asio::awaitable<result<std::size_t>> add_labels(model::relation const& table,
+                                                  std::vector<model::type_definition> const& types);
+  // Whether what failed may go through because an enum has got labels; an error where a type has become another one.
+  asio::awaitable<result<bool>> learn_labels(error const& failure);
   result<void> queue_documents(model::batch const& batch);
   asio::awaitable<result<void>> roll_back(bool joined);
   [[nodiscard]] bool try_another_way(error const& failure);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/log.hpp"
+#include "destination/postgres/catalog.hpp"
 #include "model/relation.hpp"
 
 namespace etl::destination::postgres {
@@ -55,13 +56,12 @@ asio::awaitable<result<void>> make_schema(pg::connection& connection) {
   if (found->flag(0, 0)) co_return result<void>();
   // One pipeline at a time: CREATE … IF NOT EXISTS fails when two sessions create at once.
   auto made = co_await connection.query(
-      "BEGIN; "
-      "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('etl-stream schema', 0)); "
-      "CREATE SCHEMA IF NOT EXISTS etl_stream; "
-      // Room in the page for the versions that a row updated by every batch leaves behind.
-      "CREATE TABLE IF NOT EXISTS etl_stream.progress "
-      "(pipeline text, key text, value text NOT NULL, PRIMARY KEY (pipeline, key)) WITH (fillfactor = 20); "
-      "COMMIT",
+      fmt::format("BEGIN; {}; CREATE SCHEMA IF NOT EXISTS etl_stream; "
+                  // Room in the page for the versions that a row updated by every batch leaves behind.
+                  "CREATE TABLE IF NOT EXISTS etl_stream.progress "
+                  "(pipeline text, key text, value text NOT NULL, PRIMARY KEY (pipeline, key)) WITH (fillfactor = 20); "
+                  "COMMIT",
+                  schema_lock),
       "creating the schema etl_stream");
   if (made) co_return result<void>();
   auto failure = fail(std::move(made));
@@ -96,9 +96,14 @@ asio::awaitable<result<recovered>> read_progress(pg::connection& connection, std
 
 }  // namespace
 
-asio::awaitable<result<session>> open_session(postgres_options const& options) {
+pg::connect_options session_access(postgres_options const& options) {
   auto how = options.server;
   for (auto& setting : session_settings()) how.settings.push_back(std::move(setting));
+  return how;
+}
+
+asio::awaitable<result<session>> open_session(postgres_options const& options) {
+  auto how = session_access(options);
   session opened;
   auto connected = co_await pg::connection::connect(std::move(how));
   if (!connected) co_return fail(std::move(connected));

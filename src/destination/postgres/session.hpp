@@ -20,6 +20,9 @@ struct session {
   std::string durable_commit;
 };
 
+// How every session at the destination is set up.
+[[nodiscard]] pg::connect_options session_access(postgres_options const& options);
+
 // Connects, waits for the pipeline's advisory lock (the backend of a killed predecessor may still be committing), and
 // reads the progress; makes the schema etl_stream on the first use. Errors besides the connection's:
 // `destination.in_use`, `destination.read_only`.

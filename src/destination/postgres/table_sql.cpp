@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "pg/key_operators.hpp"
+
 namespace etl::destination::postgres {
 namespace {
 
@@ -33,6 +35,7 @@ table_sql::table_sql(model::relation const& table, std::vector<std::string> key_
       key_(table.key),
       key_equals_(std::move(key_equals)) {
   key_equals_.resize(key_.size(), "=");
+  for (auto const place : key_) key_columns_.push_back(table.columns[place]);
   for (auto const& column : table.columns) {
     columns_.push_back(model::quote_identifier(column.name));
     stage_types_.push_back(column.type_kind == 'd' ? column.base_type_name : std::string());
@@ -84,9 +87,8 @@ std::string table_sql::update(std::vector<std::uint16_t> const& set) const {
 }
 
 std::string table_sql::key_is(std::size_t first_parameter) const {
-  return listed(key_.size(), " AND ", [&](auto i) {
-    return fmt::format("{} {} ${}", columns_[key_[i]], key_equals_[i], first_parameter + i);
-  });
+  return listed(key_.size(), " AND ",
+                [&](auto i) { return pg::key_equals(key_columns_[i], key_equals_[i], first_parameter + i); });
 }
 
 std::string table_sql::copy(bool binary) const {

@@ -73,6 +73,7 @@ class table_sql {
   std::vector<std::string> stage_types_;  // a domain's base type, else empty: NULL must be allowed there
   std::vector<std::uint16_t> key_;
   std::vector<std::string> key_equals_;
+  std::vector<model::column> key_columns_;
   bool key_has_spellings_ = false;  // 1.0 and 1.00 are one key, so writing a row also writes its key
 };
 

@@ -11,12 +11,15 @@ namespace {
 constexpr std::uint32_t first_assigned_oid = 10'000;
 
 // Built-in types, and arrays of these, whose binary form holds OIDs of objects (reg…, aclitem), a server's internals,
-// or a layout that differs between major versions.
-constexpr std::array<std::uint32_t, 46> tied_to_a_server{
+// or a layout that differs between major versions; and those whose receive functions refuse the empty value that their
+// send functions make: tsquery, int2vector, oidvector.
+constexpr std::array<std::uint32_t, 52> tied_to_a_server{
+    22,    // int2vector
     24,    // regproc
     27,    // tid
     28,    // xid
     29,    // cid
+    30,    // oidvector
     71,    // pg_type
     75,    // pg_attribute
     81,    // pg_proc
@@ -26,10 +29,12 @@ constexpr std::array<std::uint32_t, 46> tied_to_a_server{
     270,   // pg_attribute[]
     272,   // pg_proc[]
     273,   // pg_class[]
+    1006,  // int2vector[]
     1008,  // regproc[]
     1010,  // tid[]
     1011,  // xid[]
     1012,  // cid[]
+    1013,  // oidvector[]
     1033,  // aclitem
     1034,  // aclitem[]
     1790,  // refcursor
@@ -48,6 +53,8 @@ constexpr std::array<std::uint32_t, 46> tied_to_a_server{
     2970,  // txid_snapshot
     3361,  // pg_ndistinct
     3402,  // pg_dependencies
+    3615,  // tsquery
+    3645,  // tsquery[]
     3734,  // regconfig
     3735,  // regconfig[]
     3769,  // regdictionary

@@ -74,9 +74,7 @@ void snowflake_destination::adapt(encode::ndjson_options& options) const {
   options.unchanged_name = names.unchanged;
   options.numeric_as_text = true;
   options.bare_hex = true;
-  options.on_beyond_range = options.on_unrepresentable == encode::unrepresentable::null
-                                ? encode::unrepresentable::null
-                                : encode::unrepresentable::error;
+  options.typed = true;
 }
 
 asio::awaitable<result<recovered>> snowflake_destination::open() {

@@ -74,7 +74,8 @@ TEST_CASE("the table of keys is sound") {
     bool const bounded =
         which.type == key_type::integer || which.type == key_type::size || which.type == key_type::duration;
     CHECK(bounded == (which.most > which.least));
-    CHECK((which.type == key_type::choice) == !which.choices.empty());
+    bool const chosen = which.type == key_type::choice || which.type == key_type::columns;
+    CHECK(chosen == !which.choices.empty());
     CHECK(!(which.required && !which.fallback.empty()));
   }
   CHECK(find_key("copy") == nullptr);

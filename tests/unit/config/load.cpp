@@ -235,6 +235,19 @@ TEST_CASE("single mistakes") {
       {"a section that is no table",
        "name='a'\nsource='dbname=a'\ndestination.type='null'",
        {"2:8 config.wrong_type source wants a table, not a text (write [source])"}},
+      {"columns that are none, or have what no column takes",
+       "name='a'\nsource.url='dbname=a'\n[destination]\ntype='file'\npath='x'\n[destination.columns]\n"
+       "price = { on_unrepresentable = 'null' }\n\"t.*\" = { on_unrepresentable = 'null' }\n\"t.a\" = 'null'\n"
+       "\"t.b\" = { on_unrepresentable = 'zero' }\n\"t.c\" = { type = 'text' }",
+       {"7:1 config.column_name destination.columns: 'price' does not name a column: it has no table (write "
+        "schema.table.column as in SQL, as in [destination.columns.\"sales.orders.price\"])",
+        "8:1 config.column_name destination.columns: 't.*' does not name a column: it has a * outside of quotes (write "
+        "schema.table.column as in SQL, as in [destination.columns.\"sales.orders.price\"])",
+        R"(9:9 config.wrong_type destination.columns wants a table of columns, such as { "public.t.c" = )"
+        R"({ on_unrepresentable = "null" } }, not a text)",
+        "10:32 config.bad_value destination.columns.'t.b'.on_unrepresentable is \"zero\", but takes error, null or "
+        "text",
+        "11:11 config.unknown_key unknown key destination.columns.'t.c'.type (a column takes on_unrepresentable)"}},
       {"a name with a space",
        "name='my shop'\nsource.url='dbname=a'\ndestination.type='null'",
        {"1:6 config.bad_value name is \"my shop\", but takes 1 to 40 letters, digits, _ and -"}},
@@ -426,4 +439,17 @@ TEST_CASE("several files are loaded in order, and what they share is refused") {
     CHECK(outcome.warnings[0].hint ==
           "write password = { env = \"VARIABLE\" } or { file = \"path\" }, or take the right away: chmod go= " + open);
   }
+}
+
+TEST_CASE("columns with a policy of their own") {
+  auto const file = parse(
+      "name='a'\nsource.url='dbname=a'\ndestination.type='duckdb'\ndestination.path='/x'\n"
+      "[destination.columns.'Sales.\"Odd.Table\".Rate']\non_unrepresentable='null'\n"
+      "[destination.columns.\"t.c\"]\non_unrepresentable='error'\n",
+      "/p.toml", [](std::string const&) { return std::optional<std::string>("/h"); });
+  REQUIRE(file.pipeline);
+  auto columns = file.pipeline->destination.columns;
+  std::ranges::sort(columns, {}, &column_config::schema);
+  CHECK(columns == std::vector<column_config>{{"public", "t", "c", unrepresentable::error},
+                                              {"sales", "Odd.Table", "rate", unrepresentable::null}});
 }

@@ -72,8 +72,8 @@ TEST_CASE("an update writes the key only where equal keys may differ in spelling
 TEST_CASE("statements quote what they name") {
   auto const odd = relation("Odd \"name\"", {column("from", 20, "bigint"), column("a\"b", 25, "text")}, {0});
   table_sql const sql(*odd);
-  CHECK(sql.remove() == R"(DELETE FROM "shop"."Odd ""name""" WHERE "from" = $1)");
-  CHECK(sql.update({1}) == R"(UPDATE "shop"."Odd ""name""" SET "a""b" = $1 WHERE "from" = $2)");
+  CHECK(sql.remove() == R"(DELETE FROM "shop"."Odd ""name""" WHERE "from" = $1::bigint)");
+  CHECK(sql.update({1}) == R"(UPDATE "shop"."Odd ""name""" SET "a""b" = $1 WHERE "from" = $2::bigint)");
   CHECK(sql.upsert() == R"(INSERT INTO "shop"."Odd ""name""" ("from", "a""b") OVERRIDING SYSTEM VALUE VALUES ($1, $2) )"
                         R"(ON CONFLICT ("from") DO UPDATE SET "a""b" = EXCLUDED."a""b" RETURNING (xmax = 0))");
 }
@@ -203,6 +203,8 @@ TEST_CASE("binary transfer is for types that mean the same everywhere") {
            {"an extension's type", 90'006, 'b', 90'006, 0, false},
            {"a user's range", 90'007, 'r', 90'007, 0, false},
            {"regclass", 2205, 'b', 2205, 0, false},
+           {"tsquery", 3615, 'b', 3615, 0, false},
+           {"oidvector", 30, 'b', 30, 26, false},
            {"regtype[]", 2211, 'b', 2211, 2206, false},
            {"aclitem[]", 1034, 'b', 1034, 1033, false},
        }) {

@@ -147,6 +147,48 @@ TEST_CASE("infinite dates and timestamps as extremes") {
   }
 }
 
+TEST_CASE("null instead of values that have no form") {
+  struct {
+    std::uint32_t oid;
+    char const* type_name;
+    std::uint32_t element;
+    char const* good;
+    char const* bad;
+    char const* read;
+  } const cases[] = {
+      {1700, "numeric(10,2)", 0, "1.50", "NaN", "150"},
+      {1082, "date", 0, "1970-01-02", "infinity", "1"},
+      {1186, "interval", 0, "1 mon", "2562048:00:00", "1 0 0"},
+      {1231, "numeric(3,1)[]", 1700, "{1.5,NULL,2}", "{1.5,NULL,NaN}", "[15,null,20]"},
+      {1000, "boolean[]", 16, "{t,f,NULL,t,t,t,t,t,t}", "{t,NULL,t,{f}}",
+       "[true,false,null,true,true,true,true,true,true]"},
+      {1009, "text[]", 25, "{a,NULL,\"\"}", "{a,\"bc\",NULL,{d}}", "[a,null,]"},
+      {1007, "integer[]", 23, "{1,2}", "[0:1]={1,2}", "[1,2]"},
+  };
+  for (auto const& c : cases) {
+    INFO(c.type_name);
+    rows_of rows(one_column(c.oid, c.type_name, c.element));
+    for (auto const* const text : {c.good, c.bad, c.bad, c.good}) rows.add(operation::insert, {}, test_row({text}));
+    encode::arrow_options options;
+    options.on_unrepresentable.exceptions = {{"public", "t", "other", encode::unrepresentable::null}};
+    auto const refused = encode::arrow_encoder(rows.rows().table, options).encode(rows.rows());
+    REQUIRE(!refused);
+    CHECK(refused.error().hint.find("[destination.columns.'\"public\".\"t\".\"c\"']") != std::string::npos);
+
+    options.on_unrepresentable.exceptions[0].column = "c";
+    auto const batch = encode::arrow_encoder(rows.rows().table, options).encode(rows.rows());
+    REQUIRE(batch.has_value());
+    arrow_reader const reader(*batch);
+    for (int row : {0, 3}) CHECK(reader.cell(own_columns, row) == c.read);
+    for (int row : {1, 2}) CHECK(reader.cell(own_columns, row) == "null");
+
+    auto keyed = *rows.rows().table;
+    keyed.key = {0};
+    rows.rows().table = std::make_shared<model::relation const>(keyed);
+    CHECK_FALSE(encode::arrow_encoder(rows.rows().table, options).encode(rows.rows()).has_value());
+  }
+}
+
 TEST_CASE("what each row is") {
   auto const table = make_relation({{"a", 23}, {"b", 25}, {"c", 23}}, {2, 0});
   auto const batch =

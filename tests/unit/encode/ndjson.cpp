@@ -14,7 +14,7 @@ using encode::unrepresentable;
 using model::operation;
 
 constexpr std::uint32_t bool_oid = 16, int8_oid = 20, int4_oid = 23, text_oid = 25, json_oid = 114, float8_oid = 701,
-                        numeric_oid = 1700, jsonb_oid = 3802, bytea_oid = 17;
+                        numeric_oid = 1700, jsonb_oid = 3802, bytea_oid = 17, date_oid = 1082;
 constexpr std::int64_t new_year_2026 = 820540800000000;
 constexpr position somewhere{lsn{0x16B374D848}, 7};
 std::string const somewhere_text = "00000016B374D8480000000000000007";
@@ -44,7 +44,7 @@ std::string encode_one(model::relation table, operation kind, test_row const& ol
 // One value as it stands in the line.
 std::string value_of(std::uint32_t type, test_row::cell value, unrepresentable policy = unrepresentable::text) {
   ndjson_options options;
-  options.on_unrepresentable = policy;
+  options.on_unrepresentable.otherwise = policy;
   auto line =
       encode_one(make_relation({{"v", type}}, {}), operation::insert, {}, test_row({std::move(value)}), options);
   if (!line.starts_with("{\"v\":")) return line;
@@ -141,7 +141,7 @@ TEST_CASE("numbers that JSON cannot write") {
 }
 
 TEST_CASE("values for typed columns") {
-  constexpr std::uint32_t date_oid = 1082, time_oid = 1083, timestamptz_oid = 1184;
+  constexpr std::uint32_t time_oid = 1083, timestamptz_oid = 1184;
   constexpr std::int32_t ten_and_two = (10 << 16 | 2) + 4;
   struct {
     std::uint32_t type;
@@ -155,6 +155,7 @@ TEST_CASE("values for typed columns") {
       {bytea_oid, -1, "\\x00ff", "\"00ff\""},
       {bytea_oid, -1, "\\x", "\"\""},
       {date_oid, -1, "2026-01-31", "\"2026-01-31\""},
+      {numeric_oid, (50 << 16 | 2) + 4, "NaN", "\"NaN\""},  // a text at the destination
       {date_oid, -1, "infinity", "data.beyond_range"},
       {date_oid, -1, "0044-03-15 BC", "data.beyond_range"},
       {date_oid, -1, "10000-01-01", "data.beyond_range"},
@@ -165,16 +166,37 @@ TEST_CASE("values for typed columns") {
   };
   ndjson_options options;
   options.numeric_as_text = options.bare_hex = true;
-  options.on_beyond_range = unrepresentable::error;
+  options.typed = true;
   for (auto const& c : cases) {
     auto table = make_relation({{"v", c.type}}, {});
     table.columns[0].type_modifier = c.modifier;
     auto const line = encode_one(table, operation::insert, {}, test_row({c.value}), options);
     CHECK(line == (c.wanted.starts_with("data.") ? c.wanted : "{\"v\":" + c.wanted + "}"));
   }
-  options.on_beyond_range = unrepresentable::null;
+  options.on_unrepresentable.otherwise = unrepresentable::null;
   CHECK(encode_one(make_relation({{"v", date_oid}}, {}), operation::insert, {}, test_row({"infinity"}), options) ==
         R"({"v":null})");
+}
+
+TEST_CASE("columns have a policy of their own for what cannot be written") {
+  auto table = make_relation({{"id", float8_oid}, {"a", float8_oid}, {"b", date_oid}}, {0});
+  table.schema = "public";
+  table.name = "t";
+  ndjson_options options;
+  options.typed = true;
+  options.on_unrepresentable.otherwise = unrepresentable::error;
+  auto const encoded = [&](char const* id, char const* a, char const* b) {
+    return encode_one(table, operation::insert, {}, test_row({id, a, b}), options);
+  };
+  CHECK(encoded("1", "NaN", "2026-01-01") == "data.unrepresentable");
+  options.on_unrepresentable.exceptions = {{"public", "t", "a", unrepresentable::text},
+                                           {"public", "t", "b", unrepresentable::null},
+                                           {"public", "t", "id", unrepresentable::null},
+                                           {"public", "other", "a", unrepresentable::error}};
+  CHECK(encoded("1", "NaN", "infinity") == R"({"id":1,"a":"NaN","b":null})");
+  CHECK(encoded("NaN", "1", "2026-01-01") == "data.unrepresentable");  // rows would become one
+  options.on_unrepresentable.exceptions[1].policy = unrepresentable::text;
+  CHECK(encoded("1", "NaN", "infinity") == "data.beyond_range");
 }
 
 TEST_CASE("columns that are unchanged can be listed") {
