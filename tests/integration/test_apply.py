@@ -25,6 +25,7 @@ def transaction(world, *statements):
 
 @both
 @pytest.mark.short
+@pytest.mark.matrix
 def test_key_changes(world, to):
     world.sql(
         "CREATE TABLE t (a int, b text, body text, PRIMARY KEY (b, a));"
@@ -53,6 +54,7 @@ def test_key_changes(world, to):
 
 
 @both
+@pytest.mark.matrix
 def test_keys_that_change_their_spelling_only(world, to):
     world.sql("CREATE TABLE t (id numeric PRIMARY KEY, n int); INSERT INTO t VALUES (1.0, 1), (2.50, 2)")
     pipeline = started(world, to, "t")
@@ -68,6 +70,7 @@ TOAST = "(SELECT string_agg(md5((n * {0})::text), '') FROM generate_series(1, 40
 @both
 @pytest.mark.short
 @pytest.mark.parametrize("identity", ["DEFAULT", "FULL", "USING INDEX other_key"])
+@pytest.mark.matrix
 def test_unchanged_toast_values(world, to, identity):
     world.sql(
         "CREATE TABLE t (id int PRIMARY KEY, other int NOT NULL, n int, body text, document json, list text[], raw bytea);"
@@ -102,6 +105,7 @@ def test_unchanged_toast_values(world, to, identity):
 
 
 @both
+@pytest.mark.matrix
 def test_truncate_is_an_event_in_order(world, to):
     world.sql(
         "CREATE TABLE parent (id int PRIMARY KEY, n int); CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent);"
@@ -126,6 +130,7 @@ def test_truncate_is_an_event_in_order(world, to):
     pipeline.stop()
 
 
+@pytest.mark.matrix
 def test_readers_never_see_half_a_transaction(world):
     world.sql(
         "CREATE TABLE a (id int PRIMARY KEY, n int); CREATE TABLE b (id int PRIMARY KEY, n int);"
@@ -255,6 +260,7 @@ TYPES = {
 
 
 @both
+@pytest.mark.matrix
 def test_values_of_every_type(world, to):
     kinds = (
         "CREATE TYPE mood AS ENUM ('sad', 'so so'); CREATE DOMAIN posint AS int CHECK (value > 0);"
@@ -280,6 +286,7 @@ def test_values_of_every_type(world, to):
 
 
 @both
+@pytest.mark.matrix
 def test_names_that_need_quotes(world, to):
     world.sql(
         'CREATE SCHEMA "Odd schema"; CREATE TABLE "Odd schema"."a.b""c" ("Id" int PRIMARY KEY, "select" text, "größe%" int);'
@@ -294,6 +301,7 @@ def test_names_that_need_quotes(world, to):
     pipeline.stop()
 
 
+@pytest.mark.matrix
 def test_chosen_tables_only(world):
     world.sql(
         "CREATE SCHEMA sales; CREATE TABLE sales.orders (id int PRIMARY KEY); CREATE TABLE sales.tmp_orders (id int PRIMARY KEY);"
