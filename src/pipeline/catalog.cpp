@@ -367,7 +367,8 @@ asio::awaitable<result<std::optional<slot>>> find_slot(pg::connection& source, s
           "SELECT plugin, database, active, coalesce(active_pid, 0), wal_status, {}, temporary, confirmed_flush_lsn "
           "FROM pg_replication_slots WHERE slot_name = $1",
           source.server_version() >= 170000   ? "coalesce(invalidation_reason, '')"
-          : source.server_version() >= 160000 ? "CASE WHEN conflicting THEN 'conflict with recovery' ELSE '' END"
+          : source.server_version() >= 160000 ? "CASE WHEN conflicting AND pg_is_in_recovery() "
+                                                "THEN 'conflict with recovery' ELSE '' END"
                                               : "''"),
       {name}, "looking for the replication slot");
   if (!answer) co_return fail(std::move(answer));

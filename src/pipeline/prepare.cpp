@@ -125,6 +125,12 @@ asio::awaitable<result<void>> session::check_server(pg::connection& source) {
                     fmt::format("the source's wal_level is {}; logical replication needs logical", server_.wal_level),
                     "Run ALTER SYSTEM SET wal_level = 'logical'; and restart the server."};
   }
+  if (config().source.failover_slot && server_.version < 170000) {
+    co_return error{severity::config, "source.failover_slot",
+                    fmt::format("the source runs PostgreSQL {}, but slots that outlive a failover exist from 17 on",
+                                server_.version / 10000),
+                    "Remove source.failover_slot."};
+  }
   auto role = co_await source.query(
       "SELECT rolsuper OR rolreplication OR EXISTS (SELECT 1 FROM pg_auth_members m JOIN pg_roles g ON g.oid = "
       "m.roleid "
