@@ -26,6 +26,19 @@ encode::unrepresentable policy_of(config::unrepresentable asked) {
   return encode::unrepresentable::text;
 }
 
+// "updates, deletes": what a publication of this table does not carry.
+std::string unpublished(catalog::table::events const& published) {
+  std::string list;
+  auto const name = [&](bool carried, std::string_view event) {
+    if (!carried) list += fmt::format("{}{}", list.empty() ? "" : ", ", event);
+  };
+  name(published.inserts, "inserts");
+  name(published.updates, "updates");
+  name(published.deletes, "deletes");
+  name(published.truncates, "truncates");
+  return list;
+}
+
 encode::ndjson_options ndjson_options_of(config::pipeline_config const& config,
                                          destination::destination const& destination) {
   encode::ndjson_options options;
@@ -194,10 +207,13 @@ asio::awaitable<result<std::vector<catalog::table>>> session::choose_tables(pg::
         "Compare source.tables with SELECT * FROM pg_publication_tables."};
   }
   for (auto const& table : *tables) {
-    if (!table.updates_published) {
-      log::warning("updates and deletes of this table are not published: only its inserts are replicated",
-                   {{"pipeline", config().name}, {"table", table.relation->quoted_name()}});
-    }
+    auto const missing = unpublished(table.published);
+    if (missing.empty()) continue;
+    log::warning("the publication leaves out changes of this table, and so does the destination",
+                 {{"pipeline", config().name},
+                  {"table", table.relation->quoted_name()},
+                  {"left_out", std::string_view(missing)},
+                  {"copied", table.published.inserts}});
   }
   co_return std::move(*tables);
 }
@@ -374,7 +390,8 @@ asio::awaitable<result<void>> session::adopt_table(catalog::table facts) {
     core_->stop_table(table, failure);
     co_return result<void>();
   }
-  if (config().copy.mode == config::copy_mode::never) {
+  // Where inserts are not published, rows that were inserted before are not, either.
+  if (config().copy.mode == config::copy_mode::never || !table.facts.published.inserts) {
     table.progress.state = copy_state::done;
     co_return result<void>();
   }

@@ -34,7 +34,6 @@ def copied_rows(world, pipeline, table="big"):
 
 @both
 @pytest.mark.short
-@pytest.mark.matrix
 def test_case_01_transaction_open_when_the_copy_starts(world, to):
     filled(world)
     pipeline = world.pipeline(to, copy={"workers": 1, "chunk_size": "64KiB"}, batch={"max_fill": "20ms"})
