@@ -140,8 +140,10 @@ class Cluster:
         """The one value that the query gives."""
         return self.sql(database, query, *parameters)[0][0]
 
-    def create_database(self, name):
-        self.sql("postgres", f'CREATE DATABASE "{name}" TEMPLATE template0')
+    def create_database(self, name, encoding=None):
+        """`encoding`: with the locale C, which goes with any."""
+        other = f" ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'" if encoding else ""
+        self.sql("postgres", f'CREATE DATABASE "{name}" TEMPLATE template0{other}')
 
     def drop_database(self, name):
         if session := self._sessions.pop(name, None):
