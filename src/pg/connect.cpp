@@ -148,11 +148,20 @@ std::vector<std::pair<std::string, std::string>> canonical_text_settings() {
       {"bytea_output", "hex"},
       {"TimeZone", "UTC"},
       {"lc_monetary", "C"},
+      {"array_nulls", "on"},
+      {"xmloption", "content"},
+      {"standard_conforming_strings", "on"},
+      {"transform_null_equals", "off"},
       {"search_path", ""},
+<<<<<<< HEAD
       {"array_nulls", "on"},
       {"xmloption", "content"},
       {"quote_all_identifiers", "off"},  // in the names of types
       {"standard_conforming_strings", "on"},
+=======
+      {"default_transaction_isolation", "read committed"},
+      {"default_transaction_deferrable", "off"},
+>>>>>>> room-matrix
       {"statement_timeout", "0"},
       {"lock_timeout", "0"},
       {"idle_in_transaction_session_timeout", "0"},
@@ -232,6 +241,12 @@ asio::awaitable<result<void>> connection::open(connect_options options) {
   socket_.assign(PQsocket(conn_));
   PQsetErrorVerbosity(conn_, PQERRORS_DEFAULT);
   if (PQsetnonblocking(conn_, 1) != 0) co_return connection_error("setting the connection up");
+  // Such a server converts nothing and knows no letters, yet it would refuse what is not UTF-8 from a client that
+  // claims to write that. This way its bytes come and go as they are.
+  if (parameter_status("server_encoding") == "SQL_ASCII") {
+    auto set = co_await query("SET client_encoding = 'SQL_ASCII'", "setting the connection up");
+    if (!set) co_return fail(std::move(set));
+  }
   co_return result<void>();
 }
 

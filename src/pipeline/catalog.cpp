@@ -76,8 +76,9 @@ struct described {
   char kind = 'r';
   std::string row_filter;
   std::vector<std::string> column_list;  // empty: all
-  bool filtered = true;                  // every publication that has the table filters its rows
-  bool updates = false;
+  bool filtered = true;                  // every publication that carries its inserts filters the rows
+  table::events published;
+  bool moves_published = true;
 };
 
 // Which columns make the key: the replica identity index, or the primary key where the identity names no index.
@@ -173,7 +174,8 @@ asio::awaitable<result<std::vector<table>>> read_published(pg::connection& sourc
                                                            std::optional<std::uint32_t> only) {
   bool const knows_filters = source.server_version() >= 150000;
   auto listed = co_await source.query(
-      fmt::format("SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, {}, p.pubupdate AND p.pubdelete "
+      fmt::format("SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, {}, "
+                  "  p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate "
                   "FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname "
                   "JOIN pg_namespace n ON n.nspname = t.schemaname "
                   "JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename "
@@ -200,15 +202,23 @@ asio::awaitable<result<std::vector<table>>> read_published(pg::connection& sourc
       table.kind = listed->text(row, 3).front();
       table.relation.identity = static_cast<model::replica_identity>(listed->text(row, 4).front());
     }
+    bool const inserts = listed->flag(row, 7);
+    bool const updates = listed->flag(row, 8);
+    table.published.inserts |= inserts;
+    table.published.updates |= updates;
+    table.published.deletes |= listed->flag(row, 9);
+    table.published.truncates |= listed->flag(row, 10);
+    if (inserts && !updates) table.moves_published = false;
     // A row that any of the publications lets through is published.
-    if (listed->is_null(row, 5)) {
+    if (inserts && listed->is_null(row, 5)) {
       table.filtered = false;
-    } else if (auto const clause = fmt::format("({})", listed->text(row, 5));
-               table.row_filter.find(clause) == std::string::npos) {
-      table.row_filter += (table.row_filter.empty() ? "" : " OR ") + clause;
+    } else if (inserts) {
+      auto const clause = fmt::format("({})", listed->text(row, 5));
+      if (table.row_filter.find(clause) == std::string::npos) {
+        table.row_filter += (table.row_filter.empty() ? "" : " OR ") + clause;
+      }
     }
     if (!listed->is_null(row, 6)) table.column_list.emplace_back(listed->text(row, 6));
-    table.updates = table.updates || listed->flag(row, 7);
   }
   if (tables.empty()) co_return std::vector<table>{};
 
@@ -228,7 +238,8 @@ asio::awaitable<result<std::vector<table>>> read_published(pg::connection& sourc
     entry.relation = std::make_shared<model::relation const>(std::move(one.relation));
     entry.parts = std::move((*heaps)[oid]);
     if (one.filtered) entry.row_filter = std::move(one.row_filter);
-    entry.updates_published = one.updates;
+    entry.published = one.published;
+    entry.moves_published = one.moves_published;
     found.push_back(std::move(entry));
   }
   co_return found;
@@ -372,7 +383,8 @@ asio::awaitable<result<std::optional<slot>>> find_slot(pg::connection& source, s
           "SELECT plugin, database, active, coalesce(active_pid, 0), wal_status, {}, temporary, confirmed_flush_lsn "
           "FROM pg_replication_slots WHERE slot_name = $1",
           source.server_version() >= 170000   ? "coalesce(invalidation_reason, '')"
-          : source.server_version() >= 160000 ? "CASE WHEN conflicting THEN 'conflict with recovery' ELSE '' END"
+          : source.server_version() >= 160000 ? "CASE WHEN conflicting AND pg_is_in_recovery() "
+                                                "THEN 'conflict with recovery' ELSE '' END"
                                               : "''"),
       {name}, "looking for the replication slot");
   if (!answer) co_return fail(std::move(answer));

@@ -49,8 +49,17 @@ struct storage {
 struct table {
   model::relation_ptr relation;
   std::vector<storage> parts;
-  std::string row_filter;  // SQL, as the publication has it; empty: none
-  bool updates_published = true;
+  // What the publications carry of it, taken together.
+  struct events {
+    bool inserts = false;
+    bool updates = false;
+    bool deletes = false;
+    bool truncates = false;
+  } published;
+  // Of rows as they are inserted, for the copy: SQL, as the publications have it; empty: none.
+  std::string row_filter;
+  // Every UPDATE of a row that the copy reads is in the stream. Otherwise rows may move on their pages unnoticed.
+  bool moves_published = true;
 };
 
 // A table as one finds it before it is in any publication.

@@ -45,6 +45,8 @@ struct copier::table_copy {
   std::deque<wanted_row> wanted;
   unsigned keys_out = 0;              // tasks with keys that are out
   std::optional<chunk_answer> piece;  // of a whole copy, waiting for its turn
+  std::uint64_t piece_of = 0;         // that copy's chunk
+  bool reopened = false;              // had been done: only wanted rows are left to read
 
   [[nodiscard]] bool nothing_left() const {
     return !stale && todo.empty() && ranges_out == 0 && wanted.empty() && keys_out == 0 && !piece;
@@ -120,7 +122,7 @@ void copier::start(replicated_table& table, bool empty_first) {
   copy.stale = false;
   copy.empty_first = copy.empty_first || empty_first;
   if (empty_first) table.progress.rows = 0;
-  copy.whole = table.facts.relation->key.empty();
+  copy.whole = table.facts.relation->key.empty() || !table.facts.moves_published;
 
   auto& progress = table.progress;
   progress.schema = table.facts.relation->schema;
@@ -329,7 +331,7 @@ asio::awaitable<result<snapshot_verdict>> copier::judge(std::uint64_t chunk, rep
       co_return snapshot_verdict::wait_for_older;
   }
   auto& copy = *chunks_.at(chunk)->job->copy;
-  if (copy.whole && !copy.table.seen_by_copy->copied_under(std::move(snapshot)))
+  if (chunks_.at(chunk)->job->what == task::kind::whole && !copy.table.seen_by_copy->copied_under(std::move(snapshot)))
     co_return snapshot_verdict::take_another;
   co_return snapshot_verdict::use_it;
 }
@@ -402,12 +404,14 @@ asio::awaitable<result<void>> copier::run_whole(worker& one, std::shared_ptr<tas
   auto const oid = table.facts.relation->oid;
   table.seen_by_copy.emplace();
   auto const id = core_.reconciler.open(oid);
+  ++table.open_chunks;
   chunks_.emplace(id, std::make_unique<open_chunk>(open_chunk{job, {}}));
   auto accept = [this, id](replication::snapshot snapshot) {
     return runtime::on_shard<snapshot_verdict>(
         home_core_, [this, id, snapshot = std::move(snapshot)]() mutable { return judge(id, std::move(snapshot)); });
   };
   auto take_piece = [this, id, &copy](chunk_answer piece) -> asio::awaitable<result<bool>> {
+    copy.piece_of = id;
     copy.piece = std::move(piece);
     emit_ready();
     while (copy.piece && !core_.stopping && chunks_.contains(id)) co_await core_.copier_wake.wait();
@@ -428,6 +432,7 @@ asio::awaitable<result<void>> copier::run_whole(worker& one, std::shared_ptr<tas
   if (!read || core_.stopping) {
     core_.reconciler.abandon(id);
     chunks_.erase(at);
+    --table.open_chunks;
     // The pieces so far are void: the next attempt begins with an empty table.
     co_return read ? result<void>() : fail(std::move(read));
   }
@@ -474,6 +479,7 @@ void copier::emit_ready() {
   }
   for (auto& [oid, copy] : copies_) {
     if (!copy->piece || core_.builder.full()) continue;
+    keep_untouched(copy->piece_of, copy->piece->rows);
     append(*copy, std::move(copy->piece->rows));
     copy->piece.reset();
     core_.copier_wake.notify();
@@ -493,7 +499,7 @@ void copier::emit(std::uint64_t id) {
   auto& copy = *job->copy;
   auto& table = copy.table;
   bytes_waiting_ -= answer.rows.bytes.size();
-  if (job->what != task::kind::whole) --table.open_chunks;
+  --table.open_chunks;
   core_.copier_wake.notify();
 
   if (job->what == task::kind::range && answer.filenode != table.progress.parts[job->range.part].filenode) {
@@ -508,24 +514,7 @@ void copier::emit(std::uint64_t id) {
     return;
   }
 
-  if (!answer.rows.hashes.empty()) {
-    // Rows that the stream has brought since are at least as new there.
-    auto& rows = answer.rows;
-    std::size_t from = 0, to = 0, kept = 0;
-    for (std::size_t i = 0; i < rows.rows.size(); ++i) {
-      auto const row = rows.rows[i];
-      if (core_.reconciler.keep(id, rows.hashes[i])) {
-        if (from != to) std::memmove(rows.bytes.data() + to, rows.bytes.data() + from, row.size);
-        to += row.size;
-        rows.hashes[kept] = rows.hashes[i];
-        rows.rows[kept++] = row;
-      }
-      from += row.size;
-    }
-    rows.rows.resize(kept);
-    rows.hashes.resize(kept);
-    rows.bytes.truncate(to);
-  }
+  keep_untouched(id, answer.rows);
   core_.reconciler.closed(id);
   append(copy, std::move(answer.rows));
 
@@ -546,6 +535,25 @@ void copier::emit(std::uint64_t id) {
       break;
   }
   check_done(copy);
+}
+
+// Rows that the stream has brought since are at least as new there. Without a key no row comes twice.
+void copier::keep_untouched(std::uint64_t id, chunk_rows& rows) const {
+  if (rows.hashes.empty()) return;
+  std::size_t from = 0, to = 0, kept = 0;
+  for (std::size_t i = 0; i < rows.rows.size(); ++i) {
+    auto const row = rows.rows[i];
+    if (core_.reconciler.keep(id, rows.hashes[i])) {
+      if (from != to) std::memmove(rows.bytes.data() + to, rows.bytes.data() + from, row.size);
+      to += row.size;
+      rows.hashes[kept] = rows.hashes[i];
+      rows.rows[kept++] = row;
+    }
+    from += row.size;
+  }
+  rows.rows.resize(kept);
+  rows.hashes.resize(kept);
+  rows.bytes.truncate(to);
 }
 
 void copier::append(table_copy& copy, chunk_rows rows) {
@@ -596,9 +604,11 @@ void copier::check_done(table_copy& copy) {
   if (!caught_up_) return;
   if (copy.nothing_left() && progress.state == copy_state::running) {
     progress.state = copy_state::done;
-    log::info("table copied", {{"pipeline", core_.config().name},
-                               {"table", copy.table.name()},
-                               {"rows", static_cast<std::int64_t>(progress.rows)}});
+    if (!std::exchange(copy.reopened, false)) {
+      log::info("table copied", {{"pipeline", core_.config().name},
+                                 {"table", copy.table.name()},
+                                 {"rows", static_cast<std::int64_t>(progress.rows)}});
+    }
     core_.settled.notify();
     // Where commits may wait, what was emitted has to be known for the next copy, too.
     bool const over = finished() && core_.reconciler.open_chunks() == 0;
@@ -628,9 +638,15 @@ void copier::abandon_all(table_copy& copy) {
   core_.copier_wake.notify();
 }
 
-void copier::want_row(replicated_table& table, pgoutput::tuple row) {
-  auto* const copy = find(table.facts.relation->oid);
-  if (copy == nullptr) return;
+void copier::want_row(replicated_table& table, pgoutput::tuple row, std::uint32_t xid) {
+  auto& copy = copies_[table.facts.relation->oid];
+  if (!copy) copy = std::make_unique<table_copy>(table);
+  if (!table.copying()) {
+    table.progress.state = copy_state::running;
+    copy->reopened = true;
+    core_.reconciler.start_recording_inside(xid);
+    core_.builder.close_segments();
+  }
   kept_key key;
   for (auto const index : table.target->table()->key) {
     key.kinds.push_back(row[index].kind);

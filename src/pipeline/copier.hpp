@@ -49,8 +49,9 @@ class copier {
   // Called by the stream.
   // Lets ready chunks into the batch. Does nothing inside a transaction or while the batch is full.
   void emit_ready();
-  // The stream had no values for some columns of this row, which may not have been copied yet: read it by its key.
-  void want_row(replicated_table& table, pgoutput::tuple row);
+  // The stream, inside of transaction `xid`, had no values for some columns of this row, which the destination may not
+  // have: read it by its key, after the table's copy, too.
+  void want_row(replicated_table& table, pgoutput::tuple row, std::uint32_t xid);
   void truncated(replicated_table& table);
   asio::awaitable<result<replicated_table*>> discover(std::uint32_t oid) { return discover_(oid); }
   [[nodiscard]] row_encoder encoder_for(model::relation_ptr table) const;
@@ -78,6 +79,7 @@ class copier {
   asio::awaitable<result<void>> interrupt_at_the_end();
   asio::awaitable<result<void>> run_task(worker& one, std::shared_ptr<task> job);
   asio::awaitable<result<void>> run_whole(worker& one, std::shared_ptr<task> job);
+  void keep_untouched(std::uint64_t id, chunk_rows& rows) const;
   std::shared_ptr<task> next_task();
   asio::awaitable<result<snapshot_verdict>> judge(std::uint64_t chunk, replication::snapshot snapshot);
   void loaded(std::uint64_t chunk, chunk_answer answer);

@@ -21,6 +21,19 @@ bool has_column(model::relation const& table, config::column_config const& named
          std::any_of(table.columns.begin(), table.columns.end(), [&](auto const& c) { return c.name == named.column; });
 }
 
+// "updates, deletes": what a publication of this table does not carry.
+std::string unpublished(catalog::table::events const& published) {
+  std::string list;
+  auto const name = [&](bool carried, std::string_view event) {
+    if (!carried) list += fmt::format("{}{}", list.empty() ? "" : ", ", event);
+  };
+  name(published.inserts, "inserts");
+  name(published.updates, "updates");
+  name(published.deletes, "deletes");
+  name(published.truncates, "truncates");
+  return list;
+}
+
 encode::ndjson_options ndjson_options_of(config::pipeline_config const& config,
                                          destination::destination const& destination) {
   encode::ndjson_options options;
@@ -120,6 +133,12 @@ asio::awaitable<result<void>> session::check_server(pg::connection& source) {
                     fmt::format("the source's wal_level is {}; logical replication needs logical", server_.wal_level),
                     "Run ALTER SYSTEM SET wal_level = 'logical'; and restart the server."};
   }
+  if (config().source.failover_slot && server_.version < 170000) {
+    co_return error{severity::config, "source.failover_slot",
+                    fmt::format("the source runs PostgreSQL {}, but slots that outlive a failover exist from 17 on",
+                                server_.version / 10000),
+                    "Remove source.failover_slot."};
+  }
   auto role = co_await source.query(
       "SELECT rolsuper OR rolreplication OR EXISTS (SELECT 1 FROM pg_auth_members m JOIN pg_roles g ON g.oid = "
       "m.roleid "
@@ -192,10 +211,13 @@ asio::awaitable<result<std::vector<catalog::table>>> session::choose_tables(pg::
                     "Correct the name; names in double quotes keep their case."};
   }
   for (auto const& table : *tables) {
-    if (!table.updates_published) {
-      log::warning("updates and deletes of this table are not published: only its inserts are replicated",
-                   {{"pipeline", config().name}, {"table", table.relation->quoted_name()}});
-    }
+    auto const missing = unpublished(table.published);
+    if (missing.empty()) continue;
+    log::warning("the publication leaves out changes of this table, and so does the destination",
+                 {{"pipeline", config().name},
+                  {"table", table.relation->quoted_name()},
+                  {"left_out", std::string_view(missing)},
+                  {"copied", table.published.inserts}});
   }
   co_return std::move(*tables);
 }
@@ -385,7 +407,8 @@ asio::awaitable<result<void>> session::adopt_table(catalog::table facts) {
     core_->stop_table(table, failure);
     co_return result<void>();
   }
-  if (config().copy.mode == config::copy_mode::never) {
+  // Where inserts are not published, rows that were inserted before are not, either.
+  if (config().copy.mode == config::copy_mode::never || !table.facts.published.inserts) {
     table.progress.state = copy_state::done;
     co_return result<void>();
   }

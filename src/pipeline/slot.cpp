@@ -12,6 +12,19 @@ namespace etl::pipeline {
 
 using std::chrono::milliseconds;
 
+namespace {
+
+// The reasons of pg_replication_slots.invalidation_reason (PostgreSQL 17, 18) with the setting that is behind each.
+std::string_view invalidation(std::string_view reason) {
+  if (reason.empty() || reason == "wal_removed") return "it removed WAL that was still needed (max_slot_wal_keep_size)";
+  if (reason == "idle_timeout") return "nobody had used it for longer than idle_replication_slot_timeout";
+  if (reason == "wal_level_insufficient") return "wal_level was below logical for a while";
+  if (reason == "rows_removed") return "rows of the catalog that it needs were removed (hot_standby_feedback)";
+  return reason;
+}
+
+}  // namespace
+
 std::string session::begin_anew() const {
   return fmt::format(
       "Changes in between may be lost, so this is not skipped over. To copy everything again: drop the slot "
@@ -60,11 +73,8 @@ result<void> session::check_progress(catalog::slot const* slot) const {
   }
   if (slot->wal_status == "lost" || !slot->invalidation_reason.empty()) {
     return error{severity::config, "slot.invalidated",
-                 fmt::format("replication slot {} was invalidated by the server{}{}", name,
-                             slot->invalidation_reason.empty()
-                                 ? ": it removed WAL that was still needed (max_slot_wal_keep_size)"
-                                 : ": ",
-                             slot->invalidation_reason),
+                 fmt::format("replication slot {} was invalidated by the server: {}", name,
+                             invalidation(slot->invalidation_reason)),
                  begin_anew()};
   }
   if (has_history && slot->confirmed_flush && *slot->confirmed_flush > document_.confirmed) {
@@ -124,11 +134,10 @@ asio::awaitable<result<void>> session::name_those_in_the_way() {
 
 asio::awaitable<result<void>> session::create_slot() {
   auto const& name = config().source.slot;
-  auto const sql =
-      fmt::format("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput {}", model::quote_identifier(name),
-                  server_.version < 150000                                     ? "NOEXPORT_SNAPSHOT"
-                  : server_.version >= 170000 && config().source.failover_slot ? "(SNAPSHOT 'nothing', FAILOVER true)"
-                                                                               : "(SNAPSHOT 'nothing')");
+  auto const sql = fmt::format("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput {}", model::quote_identifier(name),
+                               server_.version < 150000        ? "NOEXPORT_SNAPSHOT"
+                               : config().source.failover_slot ? "(SNAPSHOT 'nothing', FAILOVER true)"
+                                                               : "(SNAPSHOT 'nothing')");
   runtime::task_group group(co_await asio::this_coro::executor);
   result<pg::rows> created = pg::rows();
   auto const create = [&]() -> asio::awaitable<result<void>> {
@@ -173,7 +182,8 @@ asio::awaitable<result<void>> session::drop_useless_slot(pg::connection& source)
 // (TRUNCATE, a rewrite) at that very time can be missing in it, and then the server can never decode the rows that
 // others wrote to that file before the slot was complete. It shows in the first moments of a slot, or never.
 error session::undecodable(error failure) {
-  if (failure.sqlstate != "XX000" || !failure.server_text.starts_with("could not map filenode")) return failure;
+  // "filenode" up to 15, "filenumber" from 16 on.
+  if (failure.sqlstate != "XX000" || !failure.server_text.starts_with("could not map filen")) return failure;
   if (document_.made_slot && core_->delivered == position{}) {
     life_.slot_is_useless = true;
     failure.kind = severity::retry;

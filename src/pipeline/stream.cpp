@@ -273,7 +273,15 @@ result<void> stream::insert(pgoutput::insert const& message) {
   auto* const table = table_of(message.oid);
   if (table == nullptr) return result<void>();
   if (table->open_chunks > 0) touch(*table, message.new_row);
-  return emit(*table, operation::insert, at, {}, message.new_row);
+  if (!has_unchanged(message.new_row)) return emit(*table, operation::insert, at, {}, message.new_row);
+  // An UPDATE that moved the row into a row filter. What it left unchanged out of line is not sent, though no
+  // destination can have it: the row is read by its key.
+  if (table->target->table()->key.empty()) {
+    core_.stop_table(*table, copier::no_key_error(*table, "an UPDATE"));
+    return result<void>();
+  }
+  copies_.want_row(*table, message.new_row, xid_);
+  return emit(*table, operation::update, at, {}, message.new_row);
 }
 
 result<void> stream::update(pgoutput::update const& message) {
@@ -311,7 +319,7 @@ result<void> stream::update(pgoutput::update const& message) {
   }
   // Values that were not sent are missing at the destination while the row has not been copied yet. This holds for a
   // change that is durable already, too: the attempt that delivered it may have ended before it had read the row.
-  if (partial && table->copying()) copies_.want_row(*table, row);
+  if (partial && table->copying()) copies_.want_row(*table, row, xid_);
   if (!rekeyed) return emit(*table, operation::update, at, {}, row);
   if (partial) return emit(*table, operation::rekey, at, message.old_values, row);
   if (auto removed = emit(*table, operation::remove, at, message.old_values, {}); !removed || table->stopped)

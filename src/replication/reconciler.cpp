@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace etl::replication {
 namespace {
@@ -24,6 +25,11 @@ void reconciler::begin_transaction(std::uint32_t xid) {
   ++transactions_;
   recent_.push_back(xid);
   settle_recent();
+}
+
+void reconciler::start_recording_inside(std::uint32_t xid) {
+  if (std::exchange(recording_, true)) return;
+  begin_transaction(xid);
 }
 
 void reconciler::touched(std::uint32_t table, model::key_hash const& key) {

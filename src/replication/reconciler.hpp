@@ -62,6 +62,8 @@ class reconciler {
   // open.
   void stop_recording();
   void start_recording() { recording_ = true; }
+  // The same while the stream is inside of a transaction, which counts as emitted after this.
+  void start_recording_inside(std::uint32_t xid);
 
   // --- Chunks.
   // Throws std::logic_error when recording was stopped.

@@ -25,6 +25,7 @@ def transaction(world, *statements):
 
 @both
 @pytest.mark.short
+@pytest.mark.matrix
 def test_key_changes(world, to):
     world.sql(
         "CREATE TABLE t (a int, b text, body text, PRIMARY KEY (b, a));"
@@ -53,6 +54,7 @@ def test_key_changes(world, to):
 
 
 @both
+@pytest.mark.matrix
 def test_keys_that_change_their_spelling_only(world, to):
     world.sql("CREATE TABLE t (id numeric PRIMARY KEY, n int); INSERT INTO t VALUES (1.0, 1), (2.50, 2)")
     pipeline = started(world, to, "t")
@@ -68,6 +70,7 @@ TOAST = "(SELECT string_agg(md5((n * {0})::text), '') FROM generate_series(1, 40
 @both
 @pytest.mark.short
 @pytest.mark.parametrize("identity", ["DEFAULT", "FULL", "USING INDEX other_key"])
+@pytest.mark.matrix
 def test_unchanged_toast_values(world, to, identity):
     world.sql(
         "CREATE TABLE t (id int PRIMARY KEY, other int NOT NULL, n int, body text, document json, list text[], raw bytea);"
@@ -102,6 +105,7 @@ def test_unchanged_toast_values(world, to, identity):
 
 
 @both
+@pytest.mark.matrix
 def test_truncate_is_an_event_in_order(world, to):
     world.sql(
         "CREATE TABLE parent (id int PRIMARY KEY, n int); CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent);"
@@ -126,6 +130,7 @@ def test_truncate_is_an_event_in_order(world, to):
     pipeline.stop()
 
 
+@pytest.mark.matrix
 def test_readers_never_see_half_a_transaction(world):
     world.sql(
         "CREATE TABLE a (id int PRIMARY KEY, n int); CREATE TABLE b (id int PRIMARY KEY, n int);"
@@ -215,7 +220,76 @@ def test_a_slow_destination_is_confirmed_while_it_is_behind(world):
     pipeline.stop()
 
 
+<<<<<<< HEAD
+=======
+TYPES = {
+    "boolean": ["true", "false"],
+    "smallint": ["-32768", "32767"],
+    "bigint": ["-9223372036854775808", "9223372036854775807"],
+    "real": ["'NaN'", "'-Infinity'", "1.17549435e-38", "0.1"],
+    "double precision": ["'Infinity'", "1e-300", "0.1", "'-0'"],
+    "numeric": ["'NaN'", "'Infinity'", "123456789012345678901234567890123456789012345.678900", "1e-20", "0.00"],
+    "money": ["'-12.34'"],
+    "text": ["''", "E'tab\\t line\\n quote\\\" back\\\\slash'", "'\\N'", "'größe 漢字 🙂'", "repeat('x', 100000)"],
+    "varchar(20)": ["'NULL'"],
+    "char(6)": ["'ab'"],
+    "bytea": ["'\\x00ff5c27'", "''"],
+    "date": ["'infinity'", "'0044-03-15 BC'", "'1500-02-28'"],
+    "time": ["'24:00:00'", "'00:00:00.000001'"],
+    "timetz": ["'12:30:00.5+05:45'"],
+    "timestamp": ["'-infinity'", "'2026-02-28 23:59:59.999999'"],
+    "timestamptz": ["'infinity'", "'2026-03-29 02:30:00+02'", "'0001-01-01 00:00:00+00 BC'"],
+    "interval": ["'-1 year 2 mons -3 days 04:05:06.789'"],
+    "uuid": ["'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'"],
+    "json": ["'{\"b\": 1,  \"a\": [1.10, null]}'"],
+    "jsonb": ["'{\"n\": 1234567890123456789012345678901234567890.5}'", "'\"text\"'", "'null'"],
+    "xml": ["'<a>b</a>'"],
+    "int[]": ["'{}'", "'{1,NULL,3}'", "'{{1,2},{3,4}}'", "'[0:1]={7,8}'"],
+    "text[]": ["ARRAY['NULL', NULL, '', 'a\"b', 'c,d']"],
+    "int4range": ["'[1,10)'", "'empty'"],
+    "datemultirange": ["'{[2026-01-01,2026-02-01)}'"],
+    "inet": ["'10.1.2.3/8'", "'::1'"],
+    "macaddr": ["'08:00:2b:01:02:03'"],
+    "bit(5)": ["B'10101'"],
+    "varbit": ["B''", "B'1'"],
+    "point": ["'(1.5,-2)'"],
+    "tsvector": ["'fat:2 cat:3'"],
+    "pg_lsn": ["'16/B374D848'"],
+    "mood": ["'sad'", "'so so'"],
+    "posint": ["1"],
+    "pair": ["ROW(1, 'a b')", "ROW(NULL, NULL)"],
+}
+
+
 @both
+@pytest.mark.matrix
+def test_values_of_every_type(world, to):
+    kinds = (
+        "CREATE TYPE mood AS ENUM ('sad', 'so so'); CREATE DOMAIN posint AS int CHECK (value > 0);"
+        "CREATE TYPE pair AS (a int, b text)"
+    )
+    world.sql(kinds)
+    if to == "postgres":
+        world.there(kinds)  # types of one's own are the user's to bring
+    names = {kind: f"c{number}" for number, kind in enumerate(TYPES)}
+    columns = ", ".join(f"{name} {kind}" for kind, name in names.items())
+    world.sql(f"CREATE TABLE t (id serial PRIMARY KEY, {columns})")
+
+    def insert():
+        for kind, values in TYPES.items():
+            for value in values:
+                world.sql(f"INSERT INTO t ({names[kind]}) VALUES ({value})")
+
+    insert()
+    pipeline = started(world, to, "t")
+    insert()
+    pipeline.wait_equal("t")
+    pipeline.stop()
+
+
+>>>>>>> room-matrix
+@both
+@pytest.mark.matrix
 def test_names_that_need_quotes(world, to):
     world.sql(
         'CREATE SCHEMA "Odd schema"; CREATE TABLE "Odd schema"."a.b""c" ("Id" int PRIMARY KEY, "select" text, "größe%" int);'
@@ -230,6 +304,7 @@ def test_names_that_need_quotes(world, to):
     pipeline.stop()
 
 
+@pytest.mark.matrix
 def test_chosen_tables_only(world):
     world.sql(
         "CREATE SCHEMA sales; CREATE TABLE sales.orders (id int PRIMARY KEY); CREATE TABLE sales.tmp_orders (id int PRIMARY KEY);"

@@ -270,6 +270,7 @@ def test_case_09_server_shuts_down_while_streaming(world, to):
 
 @both
 @pytest.mark.short
+@pytest.mark.matrix
 def test_case_10_connection_killed_and_a_column_added(world, to):
     world.sql("CREATE TABLE t (id int PRIMARY KEY, a text); INSERT INTO t VALUES (1, 'one')")
     pipeline = world.pipeline(to)
@@ -285,6 +286,7 @@ def test_case_10_connection_killed_and_a_column_added(world, to):
 
 @both
 @pytest.mark.short
+@pytest.mark.matrix
 def test_case_23_savepoints_and_prepared_transactions(world, to):
     world.sql("CREATE TABLE t (id int PRIMARY KEY, n int)")
     pipeline = world.pipeline(to)

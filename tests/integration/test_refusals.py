@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from support.etl import Pipeline, Process, wait_until
+from support.etl import Pipeline, Process
 from support.postgres import Cluster
 
 
@@ -20,6 +20,7 @@ def refused(pipeline, *words, code=1):
     return text
 
 
+@pytest.mark.matrix
 def test_wal_level(world):
     server = Cluster(wal_level="replica").start()
     try:
@@ -41,6 +42,7 @@ def role(world):
     world.sql(f"DROP ROLE {name}")
 
 
+@pytest.mark.matrix
 def test_role_without_replication(world, role):
     world.sql(f"CREATE TABLE t (id int PRIMARY KEY); GRANT ALL ON t TO {role}; ALTER TABLE t OWNER TO {role}")
     world.sql(f"GRANT ALL ON DATABASE {world.source} TO {role}")
@@ -48,6 +50,7 @@ def test_role_without_replication(world, role):
     refused(pipeline, "REPLICATION", role)
 
 
+@pytest.mark.matrix
 def test_role_that_may_not_publish(world, role):
     world.sql(f"CREATE TABLE t (id int PRIMARY KEY); ALTER ROLE {role} REPLICATION")
     pipeline = world.pipeline(source={"url": world.cluster.url(world.source, user=role)})
@@ -81,30 +84,7 @@ def test_slot_in_use(world):
     first.stop()
 
 
-def test_slot_invalidated(world):
-    world.sql("CREATE TABLE t (id int PRIMARY KEY)")
-    pipeline = world.pipeline()
-    pipeline.start()
-    pipeline.wait_equal("t")
-    pipeline.stop()
-    world.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
-    world.sql("SELECT pg_reload_conf()")
-    try:
-
-        def lost():
-            world.sql("CREATE TABLE IF NOT EXISTS filler (n int); INSERT INTO filler SELECT generate_series(1, 1000)")
-            world.sql("SELECT pg_switch_wal()")
-            world.sql("CHECKPOINT")
-            query = "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = %s"
-            return world.sql(query, pipeline.slot)[0][0]
-
-        wait_until(lost, "the slot is invalidated", 60)
-        refused(pipeline, pipeline.slot)
-    finally:
-        world.sql("ALTER SYSTEM RESET max_slot_wal_keep_size")
-        world.sql("SELECT pg_reload_conf()")
-
-
+@pytest.mark.matrix
 def test_slot_of_another_plugin(world):
     world.sql("CREATE TABLE t (id int PRIMARY KEY)")
     pipeline = world.pipeline()

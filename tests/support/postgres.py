@@ -1,5 +1,7 @@
 """Throw-away PostgreSQL servers."""
 
+import atexit
+import functools
 import glob
 import os
 import pwd
@@ -25,11 +27,30 @@ SETTINGS = {
 }
 
 
+VERSION = os.environ.get("ETL_POSTGRES")  # the major version to test on; Debian's own when there is none
+OTHERS = Path(__file__).resolve().parents[2] / ".cache" / "postgres"
+
+
 def server_programs():
-    """The newest installed version's directory."""
-    found = glob.glob("/usr/lib/postgresql/*/bin/initdb")
-    assert found, "no PostgreSQL server programs; tests/setup server installs them"
+    """Debian's newest installed version, or one of those that tests/setup matrix installs."""
+    if VERSION and (programs := OTHERS / VERSION / "bin").exists():
+        return programs
+    found = glob.glob(f"/usr/lib/postgresql/{VERSION or '*'}/bin/initdb")
+    assert found, "no such PostgreSQL server programs; tests/setup server and tests/setup matrix install them"
     return Path(max(found, key=lambda path: int(path.split("/")[4]))).parent
+
+
+@functools.cache
+def programs_for(user):
+    """Where this user can run them from: a checkout may lie where only root gets in."""
+    programs = server_programs().resolve()
+    if not user or subprocess.run(["runuser", "-u", user, "--", "test", "-x", str(programs / "initdb")]).returncode == 0:
+        return programs
+    copy = Path(tempfile.mkdtemp(prefix="etl-tests-pg-programs."))
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    copy.chmod(0o755)
+    shutil.copytree(programs.parent, copy, symlinks=True, dirs_exist_ok=True)
+    return copy / "bin"
 
 
 def free_port():
@@ -50,7 +71,7 @@ class Cluster:
             names = {entry.pw_name for entry in pwd.getpwall()}
             self.user = next(name for name in ("postgres", "nobody") if name in names)
             shutil.chown(self.directory, self.user)
-        self.programs = server_programs()
+        self.programs = programs_for(self.user)
         self.data = self.directory / "data"
         self.port = free_port()
         self._sessions = {}
@@ -119,8 +140,10 @@ class Cluster:
         """The one value that the query gives."""
         return self.sql(database, query, *parameters)[0][0]
 
-    def create_database(self, name):
-        self.sql("postgres", f'CREATE DATABASE "{name}" TEMPLATE template0')
+    def create_database(self, name, encoding=None):
+        """`encoding`: with the locale C, which goes with any."""
+        other = f" ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'" if encoding else ""
+        self.sql("postgres", f'CREATE DATABASE "{name}" TEMPLATE template0{other}')
 
     def drop_database(self, name):
         if session := self._sessions.pop(name, None):

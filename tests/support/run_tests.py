@@ -11,8 +11,11 @@ import time
 import xml.etree.ElementTree
 from pathlib import Path
 
+from postgres import server_programs
+
 ROOT = Path(__file__).resolve().parents[2]
 PYTEST_PARTS = ("lint", "cli", "integration")
+OTHER_SERVERS = ("14", "16", "17", "18")  # tests/setup matrix installs them
 
 SANITIZERS = {
     None: ["-Dbuildtype=release"],
@@ -89,8 +92,13 @@ def run_unit(directory, sanitizer, pattern, tally):
         tally.add(*count_catch2(test.get("stdout", ""), status))
 
 
-def run_pytest(part, binary, options, tally):
-    headline(f"{part} tests")
+def run_pytest(part, binary, options, tally, server=None):
+    """`server`: a PostgreSQL version other than Debian's, for the tests marked matrix."""
+    if part == "integration":
+        note = "" if server or options.matrix else ", the server that Debian has; --matrix adds others"
+        headline(f"integration tests (PostgreSQL {server or server_programs().parent.name}{note})")
+    else:
+        headline(f"{part} tests")
     if not any((ROOT / "tests" / part).glob("test_*.py")):
         return
     with tempfile.TemporaryDirectory() as scratch:
@@ -99,11 +107,15 @@ def run_pytest(part, binary, options, tally):
         if options.filter:
             command += ["-k", options.filter]
         marks = ["short"] if options.short and part == "integration" else []
+        if server:
+            marks.append("matrix")
         if options.sanitize == "thread":
             marks.append("not foreign_threads")
         if marks:
             command += ["-m", " and ".join(marks)]
         environment = dict(os.environ, ETL_BINARY=str(binary), ETL_BUILD=str(binary.parents[2]))
+        if server:
+            environment["ETL_POSTGRES"] = server
         if options.random_seconds is not None:
             environment["ETL_RANDOM_SECONDS"] = str(options.random_seconds)
         if options.sanitize:
@@ -128,6 +140,11 @@ def main():
     parser.add_argument("--sanitize", choices=("address", "thread"), help="address: ASan and UBSan; thread: TSan")
     parser.add_argument("--random-seconds", type=int, metavar="N", help="how long the random test runs (default 60)")
     parser.add_argument("--short", action="store_true", help="of the integration tests only those marked short")
+    parser.add_argument(
+        "--matrix",
+        action="store_true",
+        help=f"the integration tests marked matrix once more on PostgreSQL {', '.join(OTHER_SERVERS)}",
+    )
     parser.add_argument("--filter", metavar="TEXT", help="only tests whose name holds TEXT (pytest: a -k expression)")
     options = parser.parse_args()
     chosen = [part for part in ("unit", *PYTEST_PARTS) if getattr(options, part)]
@@ -135,13 +152,16 @@ def main():
 
     os.environ.update(SANITIZER_ENVIRONMENT)
     directory = ROOT / ("build-tests" + (f"-{options.sanitize}" if options.sanitize else ""))
+    binary = directory / "src" / "cli" / "etl-stream"
     tally = Tally()
     if build(directory, options.sanitize):
         if "unit" in parts:
             run_unit(directory, options.sanitize, options.filter, tally)
         for part in PYTEST_PARTS:
             if part in parts:
-                run_pytest(part, directory / "src" / "cli" / "etl-stream", options, tally)
+                run_pytest(part, binary, options, tally)
+        for server in OTHER_SERVERS if options.matrix and "integration" in parts else ():
+            run_pytest("integration", binary, options, tally, server)
     else:
         tally.add(0, 1)
 

@@ -26,16 +26,32 @@ bool starts_with_one_of(std::string_view sqlstate, std::initializer_list<std::st
   return std::any_of(groups.begin(), groups.end(), [&](auto group) { return sqlstate.starts_with(group); });
 }
 
+<<<<<<< HEAD
 // What a server refused because of one table: its values (XX is what a type's function says that did not expect one),
 // its constraints, its shape, the rights on it.
 error about_table(error failure, model::relation const& table) {
   if (failure.table != 0 || !starts_with_one_of(failure.sqlstate, {"0A", "21", "22", "23", "42", "44", "54", "XX"})) {
+=======
+// What a server refused because of one table: its values, its constraints, its shape, the rights on it.
+error about_table(error failure, model::relation const& table, std::string_view encoding) {
+  if (failure.table != 0 || !starts_with_one_of(failure.sqlstate, {"0A", "21", "22", "23", "42", "44", "54"})) {
+>>>>>>> room-matrix
     return failure;
   }
   failure.kind = severity::data;
+  failure.table = table.oid;
+  if (failure.sqlstate == "22021" || failure.sqlstate == "22P05") {
+    failure.code = "destination.encoding";
+    failure.message = fmt::format("{}: a text cannot be written in {}, the destination's encoding (SQLSTATE {})",
+                                  table.quoted_name(), encoding, failure.sqlstate);
+    failure.hint =
+        "Correct the text at the source, or replicate to a database that has its letters (CREATE DATABASE … ENCODING "
+        "'UTF8'). What an SQL_ASCII database holds need not be text at all: only another SQL_ASCII database takes that "
+        "as it is.";
+    return failure;
+  }
   failure.code = "destination.refused";
   failure.message = fmt::format("{}: {}", table.quoted_name(), failure.message);
-  failure.table = table.oid;
   if (failure.hint.empty()) {
     failure.hint = failure.sqlstate == "42501"
                        ? "Grant the destination's role what it lacks, or let it own the table."
@@ -100,8 +116,8 @@ asio::awaitable<result<table_state>> postgres_destination::ensure_table(model::r
   if (joined)
     end = fitted ? "RELEASE SAVEPOINT etl_table" : "ROLLBACK TO SAVEPOINT etl_table; RELEASE SAVEPOINT etl_table";
   auto ended = co_await connection.query(std::move(end), "fitting a table");
-  if (!fitted) co_return about_table(fail(std::move(fitted)), *table);
-  if (!ended) co_return about_table(fail(std::move(ended)), *table);
+  if (!fitted) co_return about_table(fail(std::move(fitted)), *table, connection.parameter_status("server_encoding"));
+  if (!ended) co_return about_table(fail(std::move(ended)), *table, connection.parameter_status("server_encoding"));
   co_return fitted;
 }
 
@@ -226,7 +242,8 @@ asio::awaitable<result<void>> postgres_destination::write(model::batch& batch) {
     if (!learned) co_return fail(std::move(learned));
     if (*learned) continue;
     if (auto const* const table = applier_->failed().table; table != nullptr) {
-      failure = about_table(std::move(failure), *table->table);
+      failure =
+          about_table(std::move(failure), *table->table, session_->connection->parameter_status("server_encoding"));
     }
     // A constraint that was checked at the commit: nobody knows which table to go on without.
     if (failure.kind == severity::data && failure.table == 0) failure.kind = severity::config;
