@@ -153,15 +153,9 @@ std::vector<std::pair<std::string, std::string>> canonical_text_settings() {
       {"standard_conforming_strings", "on"},
       {"transform_null_equals", "off"},
       {"search_path", ""},
-<<<<<<< HEAD
-      {"array_nulls", "on"},
-      {"xmloption", "content"},
       {"quote_all_identifiers", "off"},  // in the names of types
-      {"standard_conforming_strings", "on"},
-=======
       {"default_transaction_isolation", "read committed"},
       {"default_transaction_deferrable", "off"},
->>>>>>> room-matrix
       {"statement_timeout", "0"},
       {"lock_timeout", "0"},
       {"idle_in_transaction_session_timeout", "0"},

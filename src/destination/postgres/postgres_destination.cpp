@@ -26,24 +26,19 @@ bool starts_with_one_of(std::string_view sqlstate, std::initializer_list<std::st
   return std::any_of(groups.begin(), groups.end(), [&](auto group) { return sqlstate.starts_with(group); });
 }
 
-<<<<<<< HEAD
 // What a server refused because of one table: its values (XX is what a type's function says that did not expect one),
 // its constraints, its shape, the rights on it.
-error about_table(error failure, model::relation const& table) {
+error about_table(error failure, model::relation const& table, pg::connection const& connection) {
   if (failure.table != 0 || !starts_with_one_of(failure.sqlstate, {"0A", "21", "22", "23", "42", "44", "54", "XX"})) {
-=======
-// What a server refused because of one table: its values, its constraints, its shape, the rights on it.
-error about_table(error failure, model::relation const& table, std::string_view encoding) {
-  if (failure.table != 0 || !starts_with_one_of(failure.sqlstate, {"0A", "21", "22", "23", "42", "44", "54"})) {
->>>>>>> room-matrix
     return failure;
   }
   failure.kind = severity::data;
   failure.table = table.oid;
   if (failure.sqlstate == "22021" || failure.sqlstate == "22P05") {
     failure.code = "destination.encoding";
-    failure.message = fmt::format("{}: a text cannot be written in {}, the destination's encoding (SQLSTATE {})",
-                                  table.quoted_name(), encoding, failure.sqlstate);
+    failure.message =
+        fmt::format("{}: a text cannot be written in {}, the destination's encoding (SQLSTATE {})", table.quoted_name(),
+                    connection.parameter_status("server_encoding"), failure.sqlstate);
     failure.hint =
         "Correct the text at the source, or replicate to a database that has its letters (CREATE DATABASE … ENCODING "
         "'UTF8'). What an SQL_ASCII database holds need not be text at all: only another SQL_ASCII database takes that "
@@ -107,7 +102,7 @@ asio::awaitable<result<table_state>> postgres_destination::ensure_table(model::r
   auto& connection = *session_->connection;
   bool const joined = in_transaction_;
   auto labels = co_await add_labels(*table, table->types);
-  if (!labels) co_return about_table(fail(std::move(labels)), *table);
+  if (!labels) co_return about_table(fail(std::move(labels)), *table, connection);
   auto begun = co_await connection.query(joined ? "SAVEPOINT etl_table" : "BEGIN", "beginning to fit a table");
   if (!begun) co_return fail(std::move(begun));
   auto fitted = co_await fit(table);
@@ -116,8 +111,8 @@ asio::awaitable<result<table_state>> postgres_destination::ensure_table(model::r
   if (joined)
     end = fitted ? "RELEASE SAVEPOINT etl_table" : "ROLLBACK TO SAVEPOINT etl_table; RELEASE SAVEPOINT etl_table";
   auto ended = co_await connection.query(std::move(end), "fitting a table");
-  if (!fitted) co_return about_table(fail(std::move(fitted)), *table, connection.parameter_status("server_encoding"));
-  if (!ended) co_return about_table(fail(std::move(ended)), *table, connection.parameter_status("server_encoding"));
+  if (!fitted) co_return about_table(fail(std::move(fitted)), *table, connection);
+  if (!ended) co_return about_table(fail(std::move(ended)), *table, connection);
   co_return fitted;
 }
 
@@ -205,7 +200,7 @@ asio::awaitable<result<bool>> postgres_destination::learn_labels(error const& fa
   auto types = co_await options_.types_now(table);
   if (!types) co_return fail(std::move(types));
   auto added = co_await add_labels(*table, *types);
-  if (!added) co_return about_table(fail(std::move(added)), *table);
+  if (!added) co_return about_table(fail(std::move(added)), *table, *session_->connection);
   co_return *added > 0;
 }
 
@@ -242,8 +237,7 @@ asio::awaitable<result<void>> postgres_destination::write(model::batch& batch) {
     if (!learned) co_return fail(std::move(learned));
     if (*learned) continue;
     if (auto const* const table = applier_->failed().table; table != nullptr) {
-      failure =
-          about_table(std::move(failure), *table->table, session_->connection->parameter_status("server_encoding"));
+      failure = about_table(std::move(failure), *table->table, *session_->connection);
     }
     // A constraint that was checked at the commit: nobody knows which table to go on without.
     if (failure.kind == severity::data && failure.table == 0) failure.kind = severity::config;
