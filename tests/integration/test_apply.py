@@ -183,6 +183,7 @@ def test_a_destination_that_stands_still_costs_no_connection(world):
     pipeline = world.pipeline(source={"url": world.cluster.url(world.source, options="-cwal_sender_timeout%3D2s")})
     pipeline.start()
     pipeline.wait_equal("t")
+    pipeline.wait_streaming()
     query = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s"
     sender = world.sql(query, pipeline.slot)
     with world.frozen("t"):
