@@ -183,17 +183,19 @@ def test_a_destination_that_stands_still_costs_no_connection(world):
     pipeline = world.pipeline(source={"url": world.cluster.url(world.source, options="-cwal_sender_timeout%3D2s")})
     pipeline.start()
     pipeline.wait_equal("t")
-    pipeline.wait_streaming()
-    query = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s"
-    sender = world.sql(query, pipeline.slot)
+    query = (
+        "SELECT pid, reply_time FROM pg_stat_replication JOIN pg_replication_slots ON active_pid = pid"
+        " WHERE slot_name = %s AND state = 'streaming' AND reply_time IS NOT NULL"
+    )
+    pid = wait_until(lambda: world.sql(query, pipeline.slot), "the walsender has heard of it")[0][0]
     with world.frozen("t"):
         world.sql("INSERT INTO t SELECT generate_series(1, 10)")
         world.wait_blocked("t")
-        began = world.sql("SELECT reply_time FROM pg_stat_replication WHERE pid = %s", sender[0][0])[0][0]
+        began = world.sql("SELECT reply_time FROM pg_stat_replication WHERE pid = %s", pid)[0][0]
         query_replies = "SELECT reply_time > %s + interval '5 seconds' FROM pg_stat_replication WHERE pid = %s"
 
         def replied():
-            row = world.sql(query_replies, began, sender[0][0])
+            row = world.sql(query_replies, began, pid)
             assert row, "PostgreSQL dropped the connection"
             return row[0][0]
 
