@@ -327,7 +327,8 @@ constexpr std::string_view snowflake_text = R"(
 ## snowflake
 
 `VARCHAR` holds PostgreSQL's own text, as above. NaN and the infinities of floats reach `FLOAT` as texts, which it reads; with
-`"null"` they become NULL. Numbers of more than 38 digits inside of a `VARIANT` become `FLOAT` there.
+`"null"` they become NULL. A `VARIANT` is Snowflake's own form of a document: numbers of more than 38 digits become `FLOAT` in
+it, keys are in another order, and the document `null` is NULL.
 
 )";
 

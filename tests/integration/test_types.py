@@ -399,6 +399,29 @@ def test_a_type_that_only_a_user_can_bring(world):
     pipeline.stop()
 
 
+@pytest.mark.parametrize(
+    "kind, value, missing, make",
+    [
+        ("regclass", "only_here", "only_here", "CREATE TABLE only_here ()"),
+        ("regnamespace", '"Only here"', "Only here", 'CREATE SCHEMA "Only here"'),
+        ("regprocedure", "only_here(integer)", "only_here", "CREATE FUNCTION only_here(int) RETURNS int RETURN 1"),
+    ],
+)
+def test_values_that_name_what_the_destination_lacks(world, kind, value, missing, make):
+    world.sql(f"{make}; CREATE TABLE t (id int PRIMARY KEY, r {kind}); CREATE TABLE u (id int PRIMARY KEY)")
+    world.sql("INSERT INTO t VALUES (1, %s); INSERT INTO u VALUES (1)", value)
+    pipeline = world.pipeline(source={"tables": ["t", "u"]})
+    pipeline.start()
+    pipeline.wait_equal("u")
+    pipeline.wait_until(lambda: "destination.refused" in pipeline.process.text(), "the table is stopped")
+    pipeline.stop()
+    assert re.search(rf"{missing}.*does not exist.*Make what is missing at the destination", pipeline.process.text())
+    world.there(make)
+    pipeline.start()
+    pipeline.wait_equal("t", "u")
+    pipeline.stop()
+
+
 def test_a_type_of_one_name_that_is_another_one(world):
     """Values would fit, and arrive changed."""
     world.sql(

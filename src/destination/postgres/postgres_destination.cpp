@@ -29,7 +29,8 @@ bool starts_with_one_of(std::string_view sqlstate, std::initializer_list<std::st
 // What a server refused because of one table: its values (XX is what a type's function says that did not expect one),
 // its constraints, its shape, the rights on it.
 error about_table(error failure, model::relation const& table, pg::connection const& connection) {
-  if (failure.table != 0 || !starts_with_one_of(failure.sqlstate, {"0A", "21", "22", "23", "42", "44", "54", "XX"})) {
+  if (failure.table != 0 ||
+      !starts_with_one_of(failure.sqlstate, {"0A", "21", "22", "23", "3F", "42", "44", "54", "XX"})) {
     return failure;
   }
   failure.kind = severity::data;
@@ -47,10 +48,14 @@ error about_table(error failure, model::relation const& table, pg::connection co
   }
   failure.code = "destination.refused";
   failure.message = fmt::format("{}: {}", table.quoted_name(), failure.message);
-  if (failure.hint.empty()) {
-    failure.hint = failure.sqlstate == "42501"
-                       ? "Grant the destination's role what it lacks, or let it own the table."
-                       : "Compare the table with the source's: types, constraints, unique indexes, triggers.";
+  if (!failure.hint.empty()) return failure;
+  if (failure.sqlstate == "42501") {
+    failure.hint = "Grant the destination's role what it lacks, or let it own the table.";
+  } else if (starts_with_one_of(failure.sqlstate, {"42P01", "42704", "42883", "3F000"})) {
+    failure.hint =
+        "Make what is missing at the destination: the table itself, or what its values name (regclass, aclitem, …).";
+  } else {
+    failure.hint = "Compare the table with the source's: types, constraints, unique indexes, triggers.";
   }
   return failure;
 }

@@ -54,8 +54,9 @@ class postgres_destination final : public destination {
 
   // Besides the connection's errors: `destination.in_use`, `destination.read_only`, `destination.progress_unreadable`.
   asio::awaitable<result<recovered>> open() override;
-  // Errors (all `data`): `destination.type_missing`, `destination.enum_label`, `destination.column_type`,
-  // `destination.column_generated`, `destination.key_missing`, `destination.not_a_table`, `destination.refused`.
+  // Errors (all `data`): `destination.type_missing`, `destination.type_differs`, `destination.enum_label`,
+  // `destination.column_type`, `destination.column_generated`, `destination.key_missing`, `destination.not_a_table`,
+  // `destination.refused`.
   asio::awaitable<result<table_state>> ensure_table(model::relation_ptr table) override;
   // Errors (besides those of ensure_table): `destination.no_key`.
   asio::awaitable<result<void>> write(model::batch& batch) override;
