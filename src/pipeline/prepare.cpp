@@ -34,6 +34,11 @@ std::string unpublished(catalog::table::events const& published) {
   return list;
 }
 
+bool has_row_types(model::relation const& table) {
+  return std::any_of(table.types.begin(), table.types.end(),
+                     [](auto const& type) { return type.kind == 'c' && type.create.empty(); });
+}
+
 encode::ndjson_options ndjson_options_of(config::pipeline_config const& config,
                                          destination::destination const& destination) {
   encode::ndjson_options options;
@@ -219,7 +224,14 @@ asio::awaitable<result<std::vector<catalog::table>>> session::choose_tables(pg::
                   {"left_out", std::string_view(missing)},
                   {"copied", table.published.inserts}});
   }
-  co_return std::move(*tables);
+  // The row types of tables come with these, so tables with columns of such types are last.
+  std::vector<catalog::table> ordered;
+  for (bool const of_row_types : {false, true}) {
+    for (auto& table : *tables) {
+      if (table.relation && has_row_types(*table.relation) == of_row_types) ordered.push_back(std::move(table));
+    }
+  }
+  co_return ordered;
 }
 
 asio::awaitable<result<void>> session::make_publication(pg::connection& source) {

@@ -399,6 +399,16 @@ def test_a_type_that_only_a_user_can_bring(world):
     pipeline.stop()
 
 
+def test_columns_of_another_tables_row_type(world):
+    world.sql(
+        "CREATE TABLE z (id int PRIMARY KEY, body text); INSERT INTO z VALUES (1, 'x, \\ \"y\"');"
+        "CREATE TABLE a (id int PRIMARY KEY, one z, many z[]); INSERT INTO a SELECT 1, z, ARRAY[z, NULL] FROM z"
+    )
+    pipeline = world.pipeline()
+    assert pipeline.once() == 0
+    pipeline.assert_equal("a", "z")
+
+
 @pytest.mark.parametrize(
     "kind, value, missing, make",
     [
