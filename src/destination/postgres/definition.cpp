@@ -22,29 +22,12 @@ std::string key_list(model::relation const& table) {
   return list;
 }
 
-std::string_view how_to_make(char type_kind) {
-  switch (type_kind) {
-    case 'e':
-      return "CREATE TYPE … AS ENUM with the source's labels";
-    case 'c':
-      return "CREATE TYPE … AS with the source's fields";
-    case 'r':
-    case 'm':
-      return "CREATE TYPE … AS RANGE as at the source";
-    case 'd':
-      return "CREATE DOMAIN, or the type that it is based on";
-    default:
-      return "CREATE EXTENSION for the one that it belongs to";
-  }
-}
-
 result<std::string> type_of(model::relation const& table, model::column const& column, known_types const& types) {
   if (types.has(column.type_name)) return column.type_name;
-  if (column.type_kind == 'd' && types.has(column.base_type_name)) return column.base_type_name;
   return table_error(table, "destination.type_missing",
                      fmt::format("{}: the destination has no type {}, which column {} is of", table.quoted_name(),
                                  column.type_name, model::quote_identifier(column.name)),
-                     fmt::format("Make it there first: {}.", how_to_make(column.type_kind)));
+                     "Make it there first; one that is built in comes with a newer server.");
 }
 
 bool is_key(model::relation const& table, std::vector<std::string> const& index) {
@@ -62,10 +45,7 @@ bool known_types::has(std::string const& name) const {
 
 std::vector<std::string> wanted_types(model::relation const& table) {
   std::vector<std::string> wanted;
-  for (auto const& column : table.columns) {
-    wanted.push_back(column.type_name);
-    if (column.type_kind == 'd') wanted.push_back(column.base_type_name);
-  }
+  for (auto const& column : table.columns) wanted.push_back(column.type_name);
   std::sort(wanted.begin(), wanted.end());
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
   return wanted;

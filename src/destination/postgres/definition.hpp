@@ -30,14 +30,14 @@ struct known_types {
   [[nodiscard]] bool has(std::string const& name) const;
 };
 
-// The types that a relation's columns may be made of: their own, and what is below domains.
+// The types of a relation's columns, each once.
 [[nodiscard]] std::vector<std::string> wanted_types(model::relation const& table);
 
 // Whether the relation has columns that `existing` has not.
 [[nodiscard]] bool lacks_columns(model::relation const& table, existing_table const& existing);
 
-// The CREATE TABLE that fits a relation. A domain that the destination lacks becomes the type below it; any other
-// missing type is `destination.type_missing`.
+// The CREATE TABLE that fits a relation. A type that the destination lacks after make_types() is
+// `destination.type_missing`.
 [[nodiscard]] result<std::string> create_table(model::relation const& table, known_types const& types);
 
 // The ALTER TABLE statements after which `existing` takes the relation's rows: missing columns are added (nullable: the

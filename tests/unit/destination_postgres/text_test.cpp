@@ -106,7 +106,6 @@ TEST_CASE("a table is created as the relation has it") {
   domain.base_type_name = "text";
   auto const with_domain = relation("t", {domain}, {});
   CHECK(create_table(*with_domain, {{"text", "shop.code"}}).value() == R"(CREATE TABLE "shop"."t" ("code" shop.code))");
-  CHECK(create_table(*with_domain, {{"text"}}).value() == R"(CREATE TABLE "shop"."t" ("code" text))");
 
   auto mood = column("mood", 90'002, "shop.mood");
   mood.type_kind = 'e';
@@ -114,7 +113,6 @@ TEST_CASE("a table is created as the relation has it") {
   REQUIRE(refused.has_error());
   CHECK(refused.error().code == "destination.type_missing");
   CHECK(refused.error().table == 77);
-  CHECK(refused.error().hint.find("AS ENUM") != std::string::npos);
 }
 
 TEST_CASE("an existing table is changed only where nothing can be lost") {
