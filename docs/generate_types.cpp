@@ -280,6 +280,11 @@ Nothing else changes a value: scale and trailing zeros of a numeric, the shortes
 padding of `char(n)`, fractions of a second and the order of a document's keys arrive as the source has them. The
 sessions that read and write values do not depend on settings of servers, databases or roles (`DateStyle`,
 `IntervalStyle`, `TimeZone`, `lc_monetary`, `extra_float_digits`, `bytea_output`, `search_path`, `array_nulls`, `xmloption`).
+
+A type of your own may change under rows that are there already, of which PostgreSQL's stream says nothing: an enum's label is
+renamed, a composite gets an attribute. The source is asked every ten seconds; the table stops with `source.type_changed`,
+and the next start copies it afresh. What changed while the program was not running is noticed for a PostgreSQL destination
+only: for the others, set `copy.mode = "always"` once.
 )";
 
 constexpr std::string_view postgres_text = R"(
@@ -292,7 +297,8 @@ built-in types travels as its elements do.
 Types of your own that the destination lacks are made there, in their schemas, with what they are made of:
 
 - an enum with its labels in order. Labels that the source adds later are added before a row needs them. A *renamed* label
-  stops the table, with the `ALTER TYPE … RENAME VALUE` that mends it.
+  stops the table, with the `ALTER TYPE … RENAME VALUE` that mends it. Any other type that differs from the source's of its
+  name stops it, too.
 - a domain without its constraints: the source has checked them, and rows amid a transaction, or older than a changed
   constraint, may break them. Where the destination's column is of the type below the domain, it stays that.
 - a composite, a range with operator class and collation (its canonical function is not needed: values come in canonical

@@ -132,6 +132,7 @@ asio::awaitable<result<void>> session::follow() {
   group.spawn(telling.run(), "status");
   group.spawn(finish(), "finish");
   group.spawn(watch(), "watch");
+  group.spawn(watch_types(), "types");
   auto outcome = co_await group.join();
   show_progress(true);
   if (!outcome) {

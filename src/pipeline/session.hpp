@@ -67,6 +67,8 @@ class session {
   asio::awaitable<result<std::vector<model::type_definition>>> types_now(model::relation_ptr table);
   asio::awaitable<result<void>> follow();
   asio::awaitable<result<void>> watch();
+  asio::awaitable<result<void>> watch_types();
+  asio::awaitable<result<void>> check_types();
   asio::awaitable<result<void>> nudge();
   asio::awaitable<result<void>> finish();
   asio::awaitable<result<void>> save_document();

@@ -380,6 +380,30 @@ def test_a_renamed_label_is_told_with_the_sql_that_mends_it(world):
     pipeline.stop()
 
 
+def test_a_type_that_changes_under_rows_that_are_there(world):
+    """No row says so: the source is asked, every ten seconds. Labels that are only added stop nothing."""
+    world.sql(
+        "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TYPE pair AS (a int); CREATE TABLE t (id int PRIMARY KEY, m mood);"
+        "CREATE TABLE c (id int PRIMARY KEY, p pair[]); CREATE TYPE other_mood AS ENUM ('x', 'y');"
+        "CREATE TABLE u (id int PRIMARY KEY, m other_mood);"
+        "INSERT INTO t VALUES (1, 'b'); INSERT INTO c VALUES (1, ARRAY[ROW(1)::pair]); INSERT INTO u VALUES (1, 'y')"
+    )
+    pipeline = world.pipeline("file")
+    assert pipeline.once() == 0
+    pipeline.start()
+    pipeline.wait_streaming()
+    world.sql("ALTER TYPE other_mood ADD VALUE 'w' BEFORE 'x'; ALTER TYPE other_mood ADD VALUE 'z'")
+    world.sql("ALTER TYPE mood RENAME VALUE 'b' TO 'new'; ALTER TYPE pair ADD ATTRIBUTE b text")
+    pipeline.wait_until(lambda: pipeline.process.text().count("source.type_changed") == 2, "two tables are stopped")
+    world.sql("INSERT INTO u VALUES (2, 'w')")
+    pipeline.wait_equal("u")
+    pipeline.stop()
+    assert pipeline.process.text().count("source.type_changed") == 2
+    pipeline.start()
+    pipeline.wait_equal("t", "c", "u")
+    pipeline.stop()
+
+
 def test_a_type_that_only_a_user_can_bring(world):
     world.sql(
         'CREATE SCHEMA "Add-ons"; CREATE EXTENSION hstore SCHEMA "Add-ons"; CREATE TYPE tagged AS (id int, tags "Add-ons".hstore);'
