@@ -38,12 +38,15 @@ class Table(TypedDict):
     name: str
     columns: Sequence[Column]
     key: Sequence[str]  # names of columns, in the key's order; empty: rows are only appended
+    replaces: bool  # a table of this name was dropped at the source, and this one was made in its place
+    copied_again: bool  # every row is about to come again: what rows hold in a changed column need not be kept
 
 
 class TableState(TypedDict, total=False):
     position: Optional[Position]  # rows up to here are there, and are not written again
     created: bool  # it was made just now: if it had been copied, it is copied again
     has_rows: bool
+    stale: bool  # rows that are there lack values after a change of columns: the table is copied again
 
 
 class Batch(Protocol):

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <concepts>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
@@ -29,6 +32,8 @@ struct capabilities {
   bool splits_transactions = false;  // a batch that ends inside a source transaction may become durable by itself
   bool appends = false;              // keeps every row version (history), not the current state
   bool positions_by_table = false;   // open() knows no position; ensure_table() says each table's
+  bool fills_columns = false;        // a column that is added gets the values that the source's old rows have in it
+  bool renames = false;              // renamed tables and columns keep what they hold
   bool row_origins = false;          // wants model::table_rows::origins
   std::uint16_t lanes = 1;           // a table: the rows of each lane are in order and apart (table_rows::lane)
   std::size_t max_rows = 0;          // good defaults for [batch]
@@ -42,9 +47,27 @@ struct recovered {
   std::vector<model::document> documents;  // as stored by the last batches
 };
 
+// A table in the schema that its next rows have, and what the destination's table was made for.
+struct table_change {
+  template <std::convertible_to<model::relation_ptr> Relation>
+  table_change(Relation table_) : table(std::move(table_)) {}  // NOLINT: a table that nothing is known of
+
+  model::relation_ptr table;
+  // The schema that the destination's table has now, as this pipeline made it; null: not known, go by names. Columns
+  // are the same where their attribute numbers are. Another OID: a table of that name was dropped at the source, and
+  // this one took its name; its rows go.
+  model::relation_ptr before;
+  // The rows that are there are going to be copied again anyway: no value of a column that changes needs to be kept.
+  bool copied_again = false;
+  // To be kept with the change, where documents are kept with rows. Asked for once the change is made, with
+  // table_state::stale.
+  std::function<std::vector<model::document>(bool stale)> documents;
+};
+
 struct table_state {
   bool created = false;   // ensure_table made it just now
   bool has_rows = false;  // there were rows before this pipeline's first copy
+  bool stale = false;     // rows that are there lack values, or have others than at the source: copy them again
   // With capabilities::positions_by_table. A lane drops the rows at or below its own position by itself, so what is
   // to arrive at all has to be behind the furthest.
   position durable{};   // what every lane of the table holds
@@ -71,9 +94,9 @@ class destination {
   virtual void adapt(encode::ndjson_options& options) const { (void)options; }
 
   virtual asio::awaitable<result<recovered>> open() = 0;
-  // Creates the table or makes it fit `table`; called before the first row of each schema version, in stream order,
-  // possibly inside a source transaction (then as part of it where DDL is transactional).
-  virtual asio::awaitable<result<table_state>> ensure_table(model::relation_ptr table) = 0;
+  // Creates the table or makes it fit; called before the first row of each schema version, in stream order, possibly
+  // inside a source transaction (then as part of it where DDL is transactional).
+  virtual asio::awaitable<result<table_state>> ensure_table(table_change change) = 0;
   // Applies a batch. On return the rows are accepted, not yet durable. May move out of `batch`.
   virtual asio::awaitable<result<void>> write(model::batch& batch) = 0;
   // Makes what was accepted durable as far as complete (whole transactions unless splits_transactions), and returns

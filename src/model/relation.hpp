@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,12 @@ struct column {
   std::uint32_t base_type_oid = 0;  // the domain's base type; equals type_oid for other types
   char type_kind = 'b';             // pg_type.typtype of the column's own type: b c d e m p r
   std::uint32_t element_oid = 0;    // pg_type.typelem of the base type when that is a true array, else 0
+
+  // What rows have in it that are older than the column (pg_attribute.attmissingval): a default that the server has
+  // not written into them. `fill` is its text; empty while has_fill: it cannot be told.
+  bool has_fill = false;
+  std::optional<std::string> fill;
+  std::uint32_t stamp = 0;  // pg_attribute.xmin: the transaction that defined or changed the column last; 0: unknown
 };
 
 // A type that does not come with every server: what it takes to have it at another one.
@@ -57,7 +64,14 @@ struct relation {
 
   // "schema"."name", quoted as SQL needs it; for SQL, logs and errors.
   [[nodiscard]] std::string quoted_name() const;
+  // Null: there is none, or the number is 0 (not known).
+  [[nodiscard]] column const* find_column(std::int16_t attribute_number) const;
 };
+
+// Whether both have the same columns as their keys, in whatever order.
+[[nodiscard]] bool same_key(relation const& a, relation const& b);
+// Whether the key of `table` has a column that its rows did not have before: they cannot be found by it.
+[[nodiscard]] bool key_is_new(relation const& before, relation const& table);
 
 using relation_ptr = std::shared_ptr<relation const>;
 

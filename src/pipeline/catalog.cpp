@@ -113,7 +113,10 @@ asio::awaitable<result<void>> read_keys(pg::connection& source, std::map<std::ui
 asio::awaitable<result<void>> read_columns(pg::connection& source, std::map<std::uint32_t, described>& tables,
                                            std::string const& oids) {
   auto columns = co_await source.query(
-      fmt::format("SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull, {} "
+      fmt::format("SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull, {}, "
+                  // An array's elements are arrays where the column is one; its text has the type's own delimiter.
+                  "a.atthasmissing, CASE WHEN a.atthasmissing AND t.typdelim = ',' THEN "
+                  "(a.attmissingval::text::text[])[1] END, a.xmin "
                   "FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN {} "
                   "WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' "
                   "ORDER BY a.attrelid, a.attnum",
@@ -135,6 +138,9 @@ asio::awaitable<result<void>> read_columns(pg::connection& source, std::map<std:
     column.type_modifier = static_cast<std::int32_t>(columns->integer(row, 4));
     column.not_null = columns->flag(row, 5);
     read_type(*columns, row, 6, column);
+    column.has_fill = columns->flag(row, 11);
+    if (!columns->is_null(row, 12)) column.fill = columns->text(row, 12);
+    column.stamp = oid_at(*columns, row, 13);
     table.relation.columns.push_back(std::move(column));
   }
   co_return result<void>();
@@ -144,7 +150,7 @@ asio::awaitable<result<void>> read_columns(pg::connection& source, std::map<std:
 asio::awaitable<result<std::map<std::uint32_t, std::vector<storage>>>> read_storage(pg::connection& source,
                                                                                     std::string const& oids) {
   auto heaps = co_await source.query(
-      "SELECT root.oid, c.oid, n.nspname, c.relname, pg_relation_filenode(c.oid), "
+      "SELECT root.oid, c.oid, n.nspname, c.relname, c.relfilenode, "
       "  pg_relation_size(c.oid) / current_setting('block_size')::bigint, pg_table_size(c.oid), c.reltuples::bigint "
       "FROM unnest($1::oid[]) AS root(oid) "
       "JOIN pg_class r ON r.oid = root.oid "
@@ -169,9 +175,9 @@ asio::awaitable<result<std::map<std::uint32_t, std::vector<storage>>>> read_stor
   co_return found;
 }
 
-asio::awaitable<result<std::vector<table>>> read_published(pg::connection& source,
-                                                           std::vector<std::string> publications,
-                                                           std::optional<std::uint32_t> only) {
+asio::awaitable<result<std::vector<table>>> select_published(pg::connection& source,
+                                                             std::vector<std::string> const& publications,
+                                                             std::optional<std::uint32_t> only, lsn seen) {
   bool const knows_filters = source.server_version() >= 150000;
   auto listed = co_await source.query(
       fmt::format("SELECT c.oid, n.nspname, c.relname, c.relkind, c.relreplident, {}, "
@@ -240,8 +246,24 @@ asio::awaitable<result<std::vector<table>>> read_published(pg::connection& sourc
     if (one.filtered) entry.row_filter = std::move(one.row_filter);
     entry.published = one.published;
     entry.moves_published = one.moves_published;
+    entry.seen = seen;
     found.push_back(std::move(entry));
   }
+  co_return found;
+}
+
+// Under one snapshot, so that columns, keys and file nodes belong together.
+asio::awaitable<result<std::vector<table>>> read_published(pg::connection& source,
+                                                           std::vector<std::string> publications,
+                                                           std::optional<std::uint32_t> only) {
+  auto const at = co_await current_wal_position(source);
+  if (!at) co_return fail(result(at));
+  auto begun = co_await source.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "reading the catalog");
+  if (!begun) co_return fail(std::move(begun));
+  auto found = co_await select_published(source, publications, only, *at);
+  auto ended = co_await source.query("COMMIT", "reading the catalog");
+  if (!found) co_return found;
+  if (!ended) co_return fail(std::move(ended));
   co_return found;
 }
 
@@ -321,6 +343,34 @@ asio::awaitable<result<std::optional<table>>> published_table(pg::connection& so
   if (!found) co_return fail(std::move(found));
   if (found->empty()) co_return std::optional<table>{};
   co_return std::optional(std::move(found->front()));
+}
+
+asio::awaitable<result<void>> wait_for_changes(pg::connection& source, std::uint32_t oid) {
+  // Opening a table waits for who alters it; a name would not do, since that may be what changes.
+  auto waited = co_await source.query(
+      fmt::format("SET lock_timeout = '10s'; SELECT pg_catalog.pg_relation_size({}); SET lock_timeout = 0", oid),
+      "waiting for a table to be changed");
+  if (waited) co_return result<void>();
+  auto failure = fail(std::move(waited));
+  if (failure.sqlstate != "55P03") co_return failure;
+  auto reset = co_await source.query("SET lock_timeout = 0", "waiting for a table to be changed");
+  if (!reset) co_return fail(std::move(reset));
+  co_return result<void>();
+}
+
+asio::awaitable<result<std::string>> published_stamp(pg::connection& source, std::vector<std::string> publications) {
+  auto answer = co_await source.query(
+      "SELECT md5(coalesce(string_agg(one, ',' ORDER BY one), '')) FROM (SELECT DISTINCT format("
+      "'%s %s %s %s %s %s', c.oid, c.xmin, c.relfilenode, n.nspname, "
+      "(SELECT string_agg(format('%s.%s', a.attnum, a.xmin), ' ' ORDER BY a.attnum) FROM pg_attribute a "
+      " WHERE a.attrelid = c.oid AND a.attnum > 0), "
+      "(SELECT string_agg(format('%s.%s', i.indexrelid, i.xmin), ' ' ORDER BY i.indexrelid) FROM pg_index i "
+      " WHERE i.indrelid = c.oid AND (i.indisprimary OR i.indisreplident))) AS one "
+      "FROM pg_publication_tables t JOIN pg_namespace n ON n.nspname = t.schemaname "
+      "JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename WHERE t.pubname = ANY($1::text[])) s",
+      {array_literal(publications)}, "looking for changed tables");
+  if (!answer) co_return fail(std::move(answer));
+  co_return std::string(answer->text(0, 0));
 }
 
 namespace {
@@ -414,6 +464,14 @@ asio::awaitable<result<std::vector<std::string>>> transactions_in_the_way(pg::co
   std::vector<std::string> found;
   for (std::size_t row = 0; row < answer->size(); ++row) found.emplace_back(answer->text(row, 0));
   co_return found;
+}
+
+asio::awaitable<result<present_end>> look_at_present(pg::connection& source) {
+  auto answer = co_await source.query("SELECT pg_current_snapshot()", "taking a snapshot");
+  if (!answer) co_return fail(std::move(answer));
+  auto const end = co_await current_wal_position(source);
+  if (!end) co_return fail(result(end));
+  co_return present_end{*end, std::string(answer->text(0, 0))};
 }
 
 asio::awaitable<result<lsn>> current_wal_position(pg::connection& source) {

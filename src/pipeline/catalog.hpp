@@ -60,6 +60,7 @@ struct table {
   std::string row_filter;
   // Every UPDATE of a row that the copy reads is in the stream. Otherwise rows may move on their pages unnoticed.
   bool moves_published = true;
+  lsn seen{};  // every change of the table that was committed below is in here
 };
 
 // A table as one finds it before it is in any publication.
@@ -89,6 +90,11 @@ asio::awaitable<result<std::vector<table>>> published_tables(pg::connection& sou
 // The same for one table; nothing when it is gone or no longer published.
 asio::awaitable<result<std::optional<table>>> published_table(pg::connection& source,
                                                               std::vector<std::string> publications, std::uint32_t oid);
+// Until who alters the table at this moment has done so, but not for ever: what the stream has brought of a transaction
+// may not be visible yet.
+asio::awaitable<result<void>> wait_for_changes(pg::connection& source, std::uint32_t oid);
+// A text that is another as soon as one of the published tables was changed, or which they are.
+asio::awaitable<result<std::string>> published_stamp(pg::connection& source, std::vector<std::string> publications);
 // Creates a publication of these tables. Writes to the source.
 asio::awaitable<result<void>> create_publication(pg::connection& source, std::string const& name,
                                                  std::span<candidate const> tables, bool only_inserts);
@@ -114,5 +120,11 @@ asio::awaitable<result<std::optional<slot>>> find_slot(pg::connection& source, s
 asio::awaitable<result<std::vector<std::string>>> transactions_in_the_way(pg::connection& source);
 
 asio::awaitable<result<lsn>> current_wal_position(pg::connection& source);
+// The same, with the text of a snapshot that was taken before.
+struct present_end {
+  lsn end{};
+  std::string snapshot;
+};
+asio::awaitable<result<present_end>> look_at_present(pg::connection& source);
 
 }  // namespace etl::pipeline::catalog

@@ -13,6 +13,8 @@
 namespace etl::pipeline {
 namespace {
 
+constexpr std::string_view table_changed = "42703";  // undefined_column, as when it is noticed by the server
+
 std::string column_list(model::relation const& table) {
   std::string list;
   for (auto const& column : table.columns) list += (list.empty() ? "" : ", ") + model::quote_identifier(column.name);
@@ -26,6 +28,29 @@ std::string copy_sql(model::relation const& table, catalog::storage const& part,
   if (!to_the_end) sql += fmt::format(" AND ctid < '({},0)'::tid", end);
   if (!row_filter.empty()) sql += fmt::format(" AND ({})", row_filter);
   return sql + ") TO STDOUT" + (binary ? " (FORMAT binary)" : "");
+}
+
+std::string lock_list(model::relation const& table, std::span<catalog::storage const> parts) {
+  auto list = "ONLY " + table.quoted_name();
+  for (auto const& part : parts) {
+    if (part.oid != table.oid) list += ", ONLY " + part.quoted_name;
+  }
+  return list;
+}
+
+// An expression that is the number of the table's columns as long as they are what `table` says.
+std::string count_same_columns(model::relation const& table) {
+  std::string values;
+  for (auto const& c : table.columns) {
+    values += fmt::format("{}({}, {}, {}, {})", values.empty() ? "" : ", ", c.attribute_number,
+                          model::quote_literal(c.name), c.type_oid, c.type_modifier);
+  }
+  if (values.empty()) return "0";
+  return fmt::format(
+      "(SELECT count(*) FROM (VALUES {}) AS v(number, name, type, modifier) JOIN pg_catalog.pg_attribute AS a "
+      "ON a.attrelid = {} AND a.attnum = v.number AND a.attname = v.name AND a.atttypid = v.type::oid "
+      "AND a.atttypmod = v.modifier AND NOT a.attisdropped)",
+      values, table.oid);
 }
 
 }  // namespace
@@ -45,11 +70,22 @@ void chunk_reader::interrupt() {
   if (connection_) ::shutdown(connection_->native_socket(), SHUT_RDWR);
 }
 
-asio::awaitable<result<void>> chunk_reader::begin(judge const& accept) {
+asio::awaitable<result<void>> chunk_reader::begin(model::relation const& table, std::span<catalog::storage const> parts,
+                                                  judge const& accept) {
+  // Locked before the snapshot is taken: it sees the heaps and the columns that are read.
+  auto const sql = fmt::format(
+      "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE {} IN ACCESS SHARE MODE; "
+      "SELECT pg_current_snapshot(), {}",
+      lock_list(table, parts), count_same_columns(table));
   for (;;) {
-    auto taken = co_await connection_->query(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_current_snapshot()", "taking a snapshot");
+    auto taken = co_await connection_->query(sql, "taking a snapshot");
     if (!taken) co_return fail(std::move(taken));
+    if (static_cast<std::size_t>(taken->integer(0, 1)) != table.columns.size()) {
+      error changed{severity::retry, "copy.table_changed",
+                    fmt::format("{} was changed while it was to be read", table.quoted_name())};
+      changed.sqlstate = table_changed;
+      co_return changed;
+    }
     auto snapshot = replication::snapshot::parse(taken->text(0, 0));
     if (!snapshot) co_return error{severity::bug, "copy.snapshot", "the server's snapshot cannot be read"};
     auto verdict = co_await accept(std::move(*snapshot));
@@ -167,7 +203,7 @@ asio::awaitable<result<chunk_answer>> chunk_reader::read(chunk_request request, 
     encoder_ = std::make_unique<row_encoder>(wants_, request.table, ndjson_);
     encoder_table_ = request.table;
   }
-  if (auto begun = co_await begin(accept); !begun) {
+  if (auto begun = co_await begin(*request.table, std::span(&request.part, 1), accept); !begun) {
     connection_.reset();
     co_return fail(std::move(begun));
   }
@@ -202,7 +238,7 @@ asio::awaitable<result<lsn>> chunk_reader::read_whole(model::relation_ptr table,
   encoder_ = std::make_unique<row_encoder>(wants_, table, ndjson_);
   encoder_table_ = table;
   result<lsn> outcome = lsn{};
-  if (auto begun = co_await begin(accept); begun) {
+  if (auto begun = co_await begin(*table, parts, accept); begun) {
     outcome = co_await read_parts(table, parts, row_filter, blocks_a_piece, take);
   } else {
     outcome = fail(std::move(begun));

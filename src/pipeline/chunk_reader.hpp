@@ -4,6 +4,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -71,7 +72,9 @@ class chunk_reader {
 
  private:
   asio::awaitable<result<void>> connect();
-  asio::awaitable<result<void>> begin(judge const& accept);
+  // A transaction with an accepted snapshot, in which the table and these heaps stay as `table` says they are.
+  asio::awaitable<result<void>> begin(model::relation const& table, std::span<catalog::storage const> parts,
+                                      judge const& accept);
   asio::awaitable<result<lsn>> read_parts(model::relation_ptr table, std::vector<catalog::storage> const& parts,
                                           std::string const& row_filter, std::uint32_t blocks_a_piece,
                                           taker const& take);

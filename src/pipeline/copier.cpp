@@ -37,8 +37,10 @@ struct copier::table_copy {
   replicated_table& table;
   std::uint32_t generation = 0;  // tasks of an older one are void
   bool stale = false;            // the catalog has to be read again before any more is planned
+  bool ahead = false;            // waits for the stream to come to the schema that the source has
   bool whole = false;
   bool empty_first = false;
+  bool to_begin = false;  // nothing of it is in the batch yet; it waits for the end of the transaction at hand
   std::uint32_t blocks_a_chunk = 1;
   std::deque<range> todo;
   unsigned ranges_out = 0;  // taken by a worker and not yet emitted
@@ -49,7 +51,7 @@ struct copier::table_copy {
   bool reopened = false;              // had been done: only wanted rows are left to read
 
   [[nodiscard]] bool nothing_left() const {
-    return !stale && todo.empty() && ranges_out == 0 && wanted.empty() && keys_out == 0 && !piece;
+    return !stale && !ahead && todo.empty() && ranges_out == 0 && wanted.empty() && keys_out == 0 && !piece;
   }
 };
 
@@ -120,6 +122,7 @@ void copier::start(replicated_table& table, bool empty_first) {
   ++copy.generation;
   copy.todo.clear();
   copy.stale = false;
+  copy.ahead = false;
   copy.empty_first = copy.empty_first || empty_first;
   if (empty_first) table.progress.rows = 0;
   copy.whole = table.facts.relation->key.empty() || !table.facts.moves_published;
@@ -154,6 +157,7 @@ void copier::start(replicated_table& table, bool empty_first) {
     table.seen_by_copy.emplace();
     copy.todo.push_back({});
   } else {
+    table.seen_by_copy.reset();
     for (std::size_t part = 0; part < progress.parts.size(); ++part) {
       for (auto const& [first, end] : progress.parts[part].done.missing(progress.parts[part].blocks)) {
         for (auto at = first; at < end; at += copy.blocks_a_chunk) {
@@ -163,7 +167,8 @@ void copier::start(replicated_table& table, bool empty_first) {
     }
   }
   core_.reconciler.start_recording();
-  if (caught_up_) begin(copy);
+  copy.to_begin = true;
+  if (caught_up_ && !core_.cursor.in_transaction()) begin(copy);
 }
 
 bool copier::finished() const {
@@ -444,7 +449,7 @@ asio::awaitable<result<void>> copier::run_whole(worker& one, std::shared_ptr<tas
   co_return result<void>();
 }
 
-asio::awaitable<result<void>> copier::refresh(table_copy& copy) {
+asio::awaitable<result<void>> copier::refresh(table_copy& copy, bool empty_first) {
   auto const oid = copy.table.facts.relation->oid;
   auto connection = co_await core_.metadata.take();
   if (!connection) co_return fail(std::move(connection));
@@ -457,8 +462,12 @@ asio::awaitable<result<void>> copier::refresh(table_copy& copy) {
     end_early(copy);
     co_return result<void>();
   }
-  copy.table.facts = std::move(**found);
-  start(copy.table);
+  auto& table = copy.table;
+  table.facts = std::move(**found);
+  table.latest = table.facts;
+  // Rows of one schema are told by its address.
+  if (same_schema(*table.facts.relation, *table.schema.relation)) table.facts.relation = table.schema.relation;
+  start(table, empty_first);
   co_return result<void>();
 }
 
@@ -466,19 +475,47 @@ asio::awaitable<result<void>> copier::schema_changed(replicated_table& table) {
   auto* const copy = find(table.facts.relation->oid);
   if (copy == nullptr || !table.copying()) co_return result<void>();
   abandon_all(*copy);
-  co_return co_await refresh(*copy);
+  // Of a table that is copied whole some pieces may be there already.
+  co_return co_await refresh(*copy, copy->whole);
+}
+
+asio::awaitable<result<void>> copier::copy_again(replicated_table& table, bool empty_first) {
+  auto& copy = copies_[table.schema.relation->oid];
+  if (!copy) copy = std::make_unique<table_copy>(table);
+  abandon_all(*copy);
+  bool const whole = copy->whole || table.schema.relation->key.empty();
+  // All rows are read: those that are wanted one by one, too. That they are is kept with the schema.
+  for (auto const& row : copy->wanted) core_.feedback.release(row.held, last_);
+  copy->wanted.clear();
+  table.progress = {};
+  co_return co_await refresh(*copy, empty_first || whole);
+}
+
+void copier::end(replicated_table& table) {
+  auto* const copy = find(table.schema.relation->oid);
+  if (copy != nullptr && table.copying()) end_early(*copy);
+}
+
+void copier::await_schema(table_copy& copy, model::relation_ptr read_as, lsn high) {
+  abandon_all(copy);
+  copy.ahead = true;
+  auto facts = copy.table.facts;
+  facts.relation = std::move(read_as);
+  core_.saw({facts.relation->oid, std::move(facts), high, copy.table.schema.relation});
 }
 
 // --- letting chunks into the stream ----------------------------------------------------------------------------------
 
 void copier::emit_ready() {
   if (core_.cursor.in_transaction()) return;
-  if (!caught_up_ && core_.caught_up()) {
-    caught_up_ = true;
-    for (auto& [oid, copy] : copies_) begin(*copy);
+  caught_up_ = caught_up_ || core_.caught_up();
+  for (auto& [oid, copy] : copies_) {
+    if (caught_up_ && copy->to_begin) begin(*copy);
   }
   for (auto& [oid, copy] : copies_) {
     if (!copy->piece || core_.builder.full()) continue;
+    // Read under a schema that the stream has not come to; when it does, the copy begins again.
+    if (copy->piece->rows.table != copy->table.schema.relation) continue;
     keep_untouched(copy->piece_of, copy->piece->rows);
     append(*copy, std::move(copy->piece->rows));
     copy->piece.reset();
@@ -501,6 +538,16 @@ void copier::emit(std::uint64_t id) {
   bytes_waiting_ -= answer.rows.bytes.size();
   --table.open_chunks;
   core_.copier_wake.notify();
+
+  // Read of a table that has changed since, and no row of its new schema has come by: the stream may take it up here.
+  if (job->what != task::kind::whole && answer.rows.table != table.schema.relation) {
+    core_.reconciler.closed(id);
+    if (job->what == task::kind::keys) {
+      for (auto& row : job->keys) copy.wanted.push_back(std::move(row));
+    }
+    await_schema(copy, answer.rows.table, answer.high);
+    return;
+  }
 
   if (job->what == task::kind::range && answer.filenode != table.progress.parts[job->range.part].filenode) {
     // VACUUM FULL, CLUSTER or a rewrite moved every row: the ranges mean nothing any more. (A TRUNCATE would have come
@@ -570,9 +617,10 @@ void copier::append(table_copy& copy, chunk_rows rows) {
 
 // The first thing of a table's copy that may go into the batch.
 void copier::begin(table_copy& copy) {
+  copy.to_begin = false;
   if (std::exchange(copy.empty_first, false)) {
     model::truncation event;
-    event.tables.push_back(copy.table.facts.relation);
+    event.tables.push_back(copy.table.schema.relation);
     event.at = {core_.last_commit, replication::chunk_ordinal(core_.epoch, core_.chunk_sequence++)};
     last_ = event.at;
     core_.feedback.emitted(event.at, core_.received);

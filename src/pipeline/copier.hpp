@@ -57,6 +57,11 @@ class copier {
   [[nodiscard]] row_encoder encoder_for(model::relation_ptr table) const;
   // The table's columns changed: reads what is not yet emitted again, under the new schema.
   asio::awaitable<result<void>> schema_changed(replicated_table& table);
+  // The same, with all that was read before: rows changed in a way that the stream did not bring. `empty_first`: those
+  // at the destination cannot be found by their keys any more.
+  asio::awaitable<result<void>> copy_again(replicated_table& table, bool empty_first);
+  // Nothing more of the table is to be copied.
+  void end(replicated_table& table);
   [[nodiscard]] static error no_key_error(replicated_table const& table, std::string_view event);
 
   // How far one table is, for people.
@@ -90,7 +95,9 @@ class copier {
   void end_early(table_copy& copy);
   void begin(table_copy& copy);
   void check_done(table_copy& copy);
-  asio::awaitable<result<void>> refresh(table_copy& copy);
+  asio::awaitable<result<void>> refresh(table_copy& copy, bool empty_first = false);
+  // A chunk was read under a schema that the stream has not come to: gives it up until then.
+  void await_schema(table_copy& copy, model::relation_ptr read_as, lsn high);
   table_copy* find(std::uint32_t oid);
 
   home& core_;

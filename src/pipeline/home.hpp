@@ -59,6 +59,7 @@ struct home {
   std::vector<std::string> publications;
 
   table_registry tables;
+  std::vector<seen_change> seen;  // not yet acted on
   batch_builder builder;
   replication::reconciler reconciler;
   replication::feedback feedback;
@@ -106,6 +107,13 @@ struct home {
     builder.add_document({copy_progress::key(table.facts.relation->oid), table.progress.to_document()});
     writer_wake.notify();
   }
+  // Hands a change over to the stream, in the place of an earlier one of the table.
+  void saw(seen_change change);
+  // The documents that say how a table is from now on.
+  enum class copied : std::uint8_t { as_before, again, afresh };  // afresh: into an empty table
+  [[nodiscard]] static std::vector<model::document> documents_of(known_schema const& schema, copied how);
+  // The table is no longer published: its rows are dropped from here on. Should it come back it is copied afresh.
+  void leave_table(replicated_table& table, std::string_view why);
   // Gives one table up: its rows are dropped from here on, the others run on.
   void stop_table(replicated_table& table, error const& why);
 };

@@ -112,8 +112,18 @@ asio::awaitable<result<void>> session::prepare() {
     if (!snapshot) co_return error{severity::bug, "copy.snapshot", "the server's snapshot cannot be read"};
     core_->reconciler.recording_began(*snapshot, static_cast<std::uint32_t>(now->integer(0, 1)));
   }
+  auto const present = co_await catalog::look_at_present(source);
+  if (!present) co_return fail(result(present));
+  auto const names_held = names_of_others(*tables);
   for (auto& table : *tables) {
-    if (auto adopted = co_await adopt_table(std::move(table)); !adopted) co_return adopted;
+    auto const& relation = *table.relation;
+    if (auto const held = names_held.find(relation.quoted_name());
+        held != names_held.end() && held->second != relation.oid) {
+      // A new table has the name of one that was renamed, which has to give it up first.
+      core_->saw({relation.oid, std::move(table), present->end, nullptr});
+      continue;
+    }
+    if (auto adopted = co_await adopt_table(std::move(table), *present); !adopted) co_return adopted;
   }
   if (around_.once) {
     auto at = co_await catalog::current_wal_position(source);
@@ -362,16 +372,62 @@ asio::awaitable<result<void>> session::check_apart(pg::connection& source) {
   co_return result<void>();
 }
 
-asio::awaitable<result<void>> session::adopt_table(catalog::table facts) {
+// The names that new tables cannot have yet, with the replicated tables that have them at the destination.
+std::map<std::string, std::uint32_t> session::names_of_others(std::vector<catalog::table> const& tables) const {
+  std::map<std::string, std::uint32_t> held;
+  std::set<std::uint32_t> known;
+  for (auto const& table : tables) {
+    auto const at = documents_.find(known_schema::key(table.relation->oid));
+    if (at == documents_.end()) continue;
+    if (auto const schema = known_schema::parse(at->second)) {
+      held[schema->relation->quoted_name()] = schema->relation->oid;
+      known.insert(schema->relation->oid);
+    }
+  }
+  // Tables that have one of their own already wait for nothing.
+  for (auto const& table : tables) {
+    if (known.contains(table.relation->oid)) held.erase(table.relation->quoted_name());
+  }
+  return held;
+}
+
+// The schema that the destination's table was made for last, by this pipeline; where it has none for the table, that of
+// another one of the same name, which is gone.
+std::optional<known_schema> session::schema_there(model::relation const& table) {
+  if (auto const* const known = core_->tables.find(table.oid); known != nullptr) return known->schema;
+  std::optional<known_schema> found;
+  auto const same_name = [&](model::relation const& other) {
+    return other.oid != table.oid && other.schema == table.schema && other.name == table.name;
+  };
+  for (auto const& [key, text] : documents_) {
+    if (!key.starts_with("schema/")) continue;
+    auto parsed = known_schema::parse(text);
+    if (!parsed || core_->tables.find(parsed->relation->oid) != nullptr) continue;
+    if (parsed->relation->oid == table.oid) return parsed;
+    if (same_name(*parsed->relation)) found = std::move(parsed);
+  }
+  core_->tables.each([&](replicated_table& other) {
+    if (!same_name(*other.schema.relation)) return;
+    found = other.schema;
+    if (!other.gone) copier_->end(other);
+    other.gone = true;
+  });
+  return found;
+}
+
+// `present` was read after the catalog.
+asio::awaitable<result<void>> session::adopt_table(catalog::table facts, catalog::present_end present) {
   auto const relation = facts.relation;
+  auto const there = schema_there(*relation);
   if (binary_ && !destination::binary_transferable(*relation)) {
     life_.only_text = true;
     co_return error{
         severity::retry, "source.needs_text",
         fmt::format("table {} cannot be streamed in binary form; going on in text form", relation->quoted_name())};
   }
+  bool const came_back = core_->tables.find(relation->oid) != nullptr;
   auto& table = core_->tables.add(std::move(facts));
-  bool known_name = false;
+  bool known_name = came_back;
   for (auto const& [key, text] : documents_) {
     if (!key.starts_with("table/")) continue;
     auto parsed = copy_progress::parse(text);
@@ -383,6 +439,8 @@ asio::awaitable<result<void>> session::adopt_table(catalog::table facts) {
       known_name = true;  // an earlier table of this name: what the destination holds is ours
     }
   }
+  // Rows that it got while it was not published are in no stream.
+  if (came_back) table.progress = {.state = copy_state::stopped};
   if (life_.stopped_tables.contains(relation->oid)) {
     table.stopped = true;
     table.progress.schema = relation->schema;
@@ -392,7 +450,35 @@ asio::awaitable<result<void>> session::adopt_table(catalog::table facts) {
     core_->record_progress(table);
     co_return result<void>();
   }
-  auto ensured = co_await core_->destination.ensure_table(relation);
+  // The table as it was when the pipeline last ran: the stream still has to bring rows of that schema. When it comes to
+  // the change, or finds that no row has, the destination's table follows. What is copied afresh needs none of that.
+  bool const is_known = there && there->relation->oid == relation->oid;
+  bool const afresh = table.progress.state == copy_state::stopped || table.progress.state == copy_state::pending;
+  table.schema.heaps = heaps_of(table.facts);
+  if (is_known && !afresh) {
+    table.schema = *there;
+    if (same_schema(*there->relation, *relation) && !rewritten(*there, *relation, heaps_of(table.facts))) {
+      table.schema.relation = relation;
+      table.schema.heaps = heaps_of(table.facts);
+    } else {
+      core_->saw({relation->oid, table.facts, present.end, table.schema.relation});
+    }
+  } else if (is_known) {
+    table.schema.former = former_names(*there, *relation);
+  }
+  table.schema.gone = false;
+  if (afresh && config().copy.mode != config::copy_mode::never) {
+    table.schema.copied_from = present.end;
+    table.schema.copied_snapshot = present.snapshot;
+  }
+  table.left_to_copy = replication::snapshot::parse(table.schema.copied_snapshot);
+  destination::table_change change(table.schema.relation);
+  if (there) change.before = there->relation;
+  change.copied_again = afresh;
+  auto const document = model::document{known_schema::key(relation->oid), table.schema.to_document()};
+  bool const kept = documents_[document.key] == document.value;
+  if (!kept) change.documents = [&](bool) { return std::vector{document}; };
+  auto ensured = co_await core_->destination.ensure_table(change);
   if (!ensured) {
     auto failure = fail(std::move(ensured));
     // A lane that has refused rows must not be passed: dropping the table's changes would confirm them.
@@ -400,6 +486,11 @@ asio::awaitable<result<void>> session::adopt_table(catalog::table facts) {
     if (failure.kind == severity::retry || failure.kind == severity::bug || about_lanes) co_return failure;
     core_->stop_table(table, failure);
     co_return result<void>();
+  }
+  if (!kept) core_->builder.add_document(document);
+  if (there && !is_known) {
+    core_->builder.add_document({known_schema::key(there->relation->oid), ""});
+    known_name = true;
   }
   core_->furthest = std::max(core_->furthest, ensured->furthest);
   core_->last_commit = std::max(core_->last_commit, ensured->furthest.commit);
@@ -456,12 +547,16 @@ asio::awaitable<result<void>> session::adopt_table(catalog::table facts) {
 // Home core, called by the stream: a table of the publication that was not there at the start.
 asio::awaitable<result<replicated_table*>> session::discover(std::uint32_t oid) {
   std::optional<catalog::table> facts;
+  catalog::present_end present;
   {
     auto connection = co_await core_->metadata.take();
     if (!connection) co_return fail(std::move(connection));
     auto found = co_await catalog::published_table(**connection, publication_names(), oid);
     if (!found) co_return fail(std::move(found));
     facts = std::move(*found);
+    auto now = co_await catalog::look_at_present(**connection);
+    if (!now) co_return fail(std::move(now));
+    present = std::move(*now);
   }
   // Gone again, or left out by the file: its rows are not ours.
   if (!facts || !config().source.tables.matches(facts->relation->schema, facts->relation->name)) co_return nullptr;
@@ -471,7 +566,7 @@ asio::awaitable<result<replicated_table*>> session::discover(std::uint32_t oid) 
     core_->writer_wake.notify();
     co_await core_->reader_wake.wait();
   }
-  auto adopted = co_await adopt_table(std::move(*facts));
+  auto adopted = co_await adopt_table(std::move(*facts), present);
   core_->drain_wanted = false;
   core_->writer_wake.notify();
   if (!adopted) co_return fail(std::move(adopted));

@@ -8,6 +8,7 @@
 #include "pipeline/status.hpp"
 #include "pipeline/stream.hpp"
 #include "pipeline/writer.hpp"
+#include "runtime/pause.hpp"
 #include "runtime/task_group.hpp"
 
 namespace etl::pipeline {
@@ -17,6 +18,8 @@ using std::chrono::milliseconds;
 
 // A loaded chunk, or `once`, waits for WAL that the stream has not brought for this long.
 constexpr auto stuck_after = milliseconds(500);
+// Between two looks at the catalog.
+constexpr auto least_between_looks = milliseconds(1'000);
 // Of rows that were changed while chunks were read; about 60 MB.
 constexpr std::size_t most_remembered_keys = 1'000'000;
 
@@ -30,6 +33,38 @@ void home::stop_table(replicated_table& table, error const& why) {
   table.progress.name = table.facts.relation->name;
   table.progress.state = copy_state::stopped;
   life.stopped_tables.insert(table.facts.relation->oid);
+  record_progress(table);
+  copier_wake.notify();
+  settled.notify();
+}
+
+void home::saw(seen_change change) {
+  std::erase_if(seen, [&](auto const& earlier) { return earlier.oid == change.oid; });
+  seen.push_back(std::move(change));
+  // On a quiet server the stream's position moves only when asked for.
+  ask_server = true;
+  status_wake.notify();
+}
+
+std::vector<model::document> home::documents_of(known_schema const& schema, copied how) {
+  auto const& table = *schema.relation;
+  std::vector<model::document> documents{{known_schema::key(table.oid), schema.to_document()}};
+  if (how != copied::as_before) {
+    copy_progress progress;
+    progress.state = how == copied::again ? copy_state::running : copy_state::stopped;
+    progress.whole = table.key.empty();
+    progress.schema = table.schema;
+    progress.name = table.name;
+    documents.push_back({copy_progress::key(table.oid), progress.to_document()});
+  }
+  return documents;
+}
+
+void home::leave_table(replicated_table& table, std::string_view why) {
+  log::warning(why, {{"pipeline", config().name}, {"table", table.name()}});
+  table.gone = table.schema.gone = true;
+  table.progress.state = copy_state::stopped;
+  builder.add_document({known_schema::key(table.schema.relation->oid), table.schema.to_document()});
   record_progress(table);
   copier_wake.notify();
   settled.notify();
@@ -133,6 +168,7 @@ asio::awaitable<result<void>> session::follow() {
   group.spawn(finish(), "finish");
   group.spawn(watch(), "watch");
   group.spawn(watch_types(), "types");
+  group.spawn(look_around(), "catalog");
   auto outcome = co_await group.join();
   show_progress(true);
   if (!outcome) {
@@ -201,7 +237,7 @@ asio::awaitable<result<void>> session::watch() {
                       "The connection is given up and made anew."};
     }
     if (around_.once && !core_->stopping && copier_->finished()) {
-      if (core_->received >= fence_ && !core_->cursor.in_transaction()) {
+      if (core_->received >= fence_ && !core_->cursor.in_transaction() && core_->seen.empty()) {
         core_->flush_wanted = true;
         core_->writer_wake.notify();
         if (core_->idle()) {
@@ -218,13 +254,87 @@ asio::awaitable<result<void>> session::watch() {
       moved = core_->received;
       moved_at = std::chrono::steady_clock::now();
     }
-    auto const wanted = std::max(copier_->waits_for(), core_->stopping ? lsn{} : fence_);
+    auto wanted = std::max(copier_->waits_for(), core_->stopping ? lsn{} : fence_);
+    for (auto const& change : core_->seen) wanted = std::max(wanted, change.high);
     if (wanted > moved && std::chrono::steady_clock::now() - moved_at > stuck_after && !core_->waits_for_room) {
       moved_at = std::chrono::steady_clock::now();
       if (auto nudged = co_await nudge(); !nudged) co_return nudged;
     }
     co_await core_->settled.wait_for(milliseconds(around_.once ? 50 : 250));
   }
+  co_return result<void>();
+}
+
+// The stream tells of a changed table with its next row only, which may be long in coming; of a table that joined or
+// left the publication it may tell nothing. So the catalog is asked now and then, as long as anything is written.
+asio::awaitable<result<void>> session::look_around() {
+  std::string stamp;
+  lsn looked{};
+  auto pause = least_between_looks;
+  auto asked = std::chrono::steady_clock::now();
+  while (!core_->stopping) {
+    auto const now = std::chrono::steady_clock::now();
+    if (now < asked + pause || core_->received == looked || !core_->caught_up()) {
+      co_await runtime::pause(milliseconds(100));
+      continue;
+    }
+    asked = now;
+    looked = core_->received;
+    std::string found;
+    lsn before{};
+    {
+      auto connection = co_await core_->metadata.take();
+      if (!connection) co_return fail(std::move(connection));
+      auto at = co_await catalog::current_wal_position(**connection);
+      if (!at) co_return fail(std::move(at));
+      before = *at;
+      auto answer = co_await catalog::published_stamp(**connection, publication_names());
+      if (!answer && answer.error().kind == severity::retry) co_return fail(std::move(answer));
+      if (answer) found = std::move(*answer);
+    }
+    if (!found.empty() && found == stamp) {
+      core_->tables.each([&](replicated_table& table) { table.latest.seen = std::max(table.latest.seen, before); });
+    } else if (auto compared = co_await compare_tables(); !compared) {
+      // Tables that go while they are looked at: the next look finds them gone.
+      if (compared.error().kind == severity::retry) co_return compared;
+      found.clear();
+    }
+    stamp = core_->seen.empty() ? std::move(found) : std::string();
+    // A catalog of many tables takes its time: at most a fiftieth of the server's goes into this.
+    pause = std::max(least_between_looks, 50 * std::chrono::ceil<milliseconds>(std::chrono::steady_clock::now() - now));
+  }
+  co_return result<void>();
+}
+
+asio::awaitable<result<void>> session::compare_tables() {
+  auto connection = co_await core_->metadata.take();
+  if (!connection) co_return fail(std::move(connection));
+  auto found = co_await catalog::published_tables(**connection, publication_names());
+  if (!found) co_return fail(std::move(found));
+  auto const high = co_await catalog::current_wal_position(**connection);
+  if (!high) co_return fail(result(high));
+  std::set<std::uint32_t> published;
+  for (auto& facts : *found) {
+    auto const& relation = *facts.relation;
+    published.insert(relation.oid);
+    auto* const table = core_->tables.find(relation.oid);
+    bool const chosen = config().source.tables.matches(relation.schema, relation.name);
+    if (table == nullptr || table->gone) {
+      if (chosen) core_->saw({relation.oid, std::move(facts), *high, nullptr});
+      continue;
+    }
+    if (same_schema(*table->schema.relation, relation) && !rewritten(table->schema, relation, heaps_of(facts))) {
+      table->latest = std::move(facts);
+    } else if (!table->stopped) {
+      core_->saw({relation.oid, std::move(facts), *high, table->schema.relation});
+    }
+  }
+  core_->tables.each([&](replicated_table const& table) {
+    auto const oid = table.schema.relation->oid;
+    if (!table.gone && !table.stopped && !published.contains(oid)) {
+      core_->saw({oid, std::nullopt, *high, table.schema.relation});
+    }
+  });
   co_return result<void>();
 }
 

@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/error.hpp"
@@ -62,7 +63,9 @@ class session {
   // What to do when what was replicated cannot be gone on with.
   [[nodiscard]] std::string begin_anew() const;
   result<void> check_progress(catalog::slot const* slot) const;
-  asio::awaitable<result<void>> adopt_table(catalog::table facts);
+  std::map<std::string, std::uint32_t> names_of_others(std::vector<catalog::table> const& tables) const;
+  std::optional<known_schema> schema_there(model::relation const& table);
+  asio::awaitable<result<void>> adopt_table(catalog::table facts, catalog::present_end present);
   asio::awaitable<result<replicated_table*>> discover(std::uint32_t oid);
   asio::awaitable<result<std::vector<model::type_definition>>> types_now(model::relation_ptr table);
   asio::awaitable<result<void>> follow();
@@ -70,6 +73,8 @@ class session {
   asio::awaitable<result<void>> watch_types();
   asio::awaitable<result<void>> check_types();
   asio::awaitable<result<void>> nudge();
+  asio::awaitable<result<void>> look_around();
+  asio::awaitable<result<void>> compare_tables();
   asio::awaitable<result<void>> finish();
   asio::awaitable<result<void>> save_document();
   asio::awaitable<void> close();

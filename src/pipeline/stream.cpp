@@ -9,11 +9,15 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <stdexcept>
+#include <utility>
 
 #include "base/log.hpp"
+#include "destination/postgres/transferable.hpp"
 #include "encode/key.hpp"
 #include "pg/type_definitions.hpp"
 #include "pipeline/copier.hpp"
+#include "pipeline/schema_change.hpp"
+#include "replication/reconciler.hpp"
 
 namespace etl::pipeline {
 namespace {
@@ -41,53 +45,6 @@ bool same_value(pgoutput::value const& a, pgoutput::value const& b) { return a.k
 
 bool has_unchanged(pgoutput::tuple row) {
   return std::any_of(row.begin(), row.end(), [](auto const& v) { return v.kind == value_kind::unchanged; });
-}
-
-bool same_columns(model::relation const& known, pgoutput::relation const& message) {
-  return known.schema == message.schema && known.name == message.name &&
-         static_cast<char>(known.identity) == message.replica_identity &&
-         std::equal(known.columns.begin(), known.columns.end(), message.columns.begin(), message.columns.end(),
-                    [](model::column const& a, pgoutput::relation_column const& b) {
-                      return a.name == b.name && a.type_oid == b.type_oid && a.type_modifier == b.type_modifier;
-                    });
-}
-
-// What a Relation message says, with what the catalog knew of columns of the same names. Types are still to be named.
-model::relation from_message(pgoutput::relation const& message, model::relation const& known) {
-  model::relation made;
-  made.oid = message.oid;
-  made.version = known.version + 1;
-  made.schema = message.schema;
-  made.name = message.name;
-  made.identity = static_cast<model::replica_identity>(message.replica_identity);
-  bool const flags_name_key = made.identity != model::replica_identity::full;
-  for (auto const& column : message.columns) {
-    model::column c;
-    c.name = column.name;
-    c.type_oid = column.type_oid;
-    c.type_modifier = column.type_modifier;
-    auto const at =
-        std::find_if(known.columns.begin(), known.columns.end(), [&](auto const& k) { return k.name == c.name; });
-    if (at != known.columns.end()) {
-      c.attribute_number = at->attribute_number;
-      c.not_null = at->not_null;
-    }
-    c.key = flags_name_key ? column.key : at != known.columns.end() && at->key;
-    made.columns.push_back(std::move(c));
-  }
-  // The order of the key's columns is the catalog's; the message only flags them.
-  for (auto const index : known.key) {
-    auto const& name = known.columns[index].name;
-    for (std::size_t i = 0; i < made.columns.size(); ++i) {
-      if (made.columns[i].key && made.columns[i].name == name) made.key.push_back(static_cast<std::uint16_t>(i));
-    }
-  }
-  for (std::size_t i = 0; i < made.columns.size(); ++i) {
-    auto const index = static_cast<std::uint16_t>(i);
-    if (made.columns[i].key && std::find(made.key.begin(), made.key.end(), index) == made.key.end())
-      made.key.push_back(index);
-  }
-  return made;
 }
 
 }  // namespace
@@ -131,6 +88,9 @@ asio::awaitable<result<void>> stream::run() {
           if (failure.where == lsn{}) failure.where = lsn{wal.start};
           co_return failure;
         }
+      }
+      if (!core_.seen.empty() && !core_.cursor.in_transaction() && core_.received != looked_at_) {
+        if (auto applied = co_await apply_seen(); !applied) co_return applied;
       }
     }
     if (auto waited = co_await wait_for_more(); !waited) co_return waited;
@@ -239,7 +199,8 @@ result<void> stream::commit(pgoutput::commit const& message) {
 
 replicated_table* stream::table_of(std::uint32_t oid) {
   auto* const table = core_.tables.find(oid);
-  if (table == nullptr || table->stopped) return nullptr;
+  if (table == nullptr || table->stopped || table->gone) return nullptr;
+  if (table->leaves_to_copy(core_.cursor.commit_lsn(), xid_)) return nullptr;
   if (!table->target) throw std::logic_error("a row arrived before its Relation message");
   if (table->seen_by_copy && !table->seen_by_copy->applies(xid_)) return nullptr;
   return table;
@@ -359,30 +320,70 @@ result<void> stream::truncate(pgoutput::truncate const& message) {
   return result<void>();
 }
 
+void stream::follow(replicated_table& table) {
+  auto const& schema = table.schema.relation;
+  if (table.target && table.target->table() == schema) return;
+  table.target.emplace(schema, copies_.encoder_for(schema));
+  core_.builder.close_segments();
+}
+
 asio::awaitable<result<void>> stream::relation(pgoutput::relation const& message) {
   auto* table = core_.tables.find(message.oid);
-  if (table == nullptr) {
-    auto found = co_await copies_.discover(message.oid);
+  if (table == nullptr || table->gone) {
+    auto found = co_await discover(message.oid);
     if (!found) co_return fail(std::move(found));
     table = *found;
     if (table == nullptr) co_return result<void>();  // left out by source.tables
   }
-  if (table->stopped) co_return result<void>();
-  if (table->target && same_columns(*table->target->table(), message)) co_return result<void>();
-  if (!table->target && same_columns(*table->facts.relation, message)) {
-    table->target.emplace(table->facts.relation, copies_.encoder_for(table->facts.relation));
-    core_.builder.close_segments();
+  auto const commit = core_.cursor.commit_lsn();
+  if (table->stopped || table->leaves_to_copy(commit, xid_)) co_return result<void>();
+  // What the destination has already it has with every change up to there.
+  bool const delivered = core_.cursor.upcoming() <= core_.recovered;
+  bool const looked = commit < table->latest.seen && matches(*table->latest.relation, message);
+  auto const& known = *table->schema.relation;
+  if (matches(known, message) && (delivered || looked)) {
+    follow(*table);
     co_return result<void>();
   }
-  auto const& known = table->target ? *table->target->table() : *table->facts.relation;
-  auto schema = from_message(message, known);
-  if (auto described = co_await describe(schema); !described) {
+  bool seen = true;
+  if (!delivered && !looked) {
+    auto found = co_await look_up(message);
+    if (!found) co_return fail(std::move(found));
+    seen = found->has_value();
+    if (seen) table->latest = std::move(**found);
+  }
+  auto next = from_message(message, known, seen ? table->latest.relation.get() : nullptr);
+  if (auto described = co_await describe(next.relation); !described) {
     auto failure = fail(std::move(described));
     if (failure.kind != severity::data) co_return failure;
+    failure.table = message.oid;
     core_.stop_table(*table, failure);
     co_return result<void>();
   }
-  co_return co_await adopt(*table, std::move(schema));
+  if (delivered) {
+    auto const older = std::make_shared<model::relation const>(std::move(next.relation));
+    table->target.emplace(older, copies_.encoder_for(older));
+    core_.builder.close_segments();
+    co_return result<void>();
+  }
+  bool const moved = seen && !next.ahead && rewritten(table->schema, next.relation, heaps_of(table->latest));
+  if (same_schema(known, next.relation) && next.certain && !moved) {
+    follow(*table);
+    co_return result<void>();
+  }
+  co_return co_await adopt(*table, std::move(next), seen);
+}
+
+asio::awaitable<result<std::optional<catalog::table>>> stream::look_up(pgoutput::relation const& message) {
+  auto connection = co_await core_.metadata.take();
+  if (!connection) co_return fail(std::move(connection));
+  for (bool waited = false;; waited = true) {
+    auto found = co_await catalog::published_table(**connection, core_.publications, message.oid);
+    if (!found || waited || (*found && matches(*(*found)->relation, message))) co_return found;
+    // The catalog is ahead of the message; or behind, since a transaction comes by before it is visible.
+    if (auto settled = co_await catalog::wait_for_changes(**connection, message.oid); !settled)
+      co_return fail(std::move(settled));
+  }
 }
 
 asio::awaitable<result<void>> stream::describe(model::relation& schema) {
@@ -392,26 +393,160 @@ asio::awaitable<result<void>> stream::describe(model::relation& schema) {
   co_return co_await pg::define_types(**connection, std::array{&schema});
 }
 
-asio::awaitable<result<void>> stream::adopt(replicated_table& table, model::relation schema) {
-  auto made = std::make_shared<model::relation const>(std::move(schema));
-  log::info("table changed", {{"pipeline", core_.config().name}, {"table", table.name()}});
-  // What was read under the old schema goes first.
+// What was read so far goes to the destination.
+asio::awaitable<result<void>> stream::drain() {
   core_.drain_wanted = true;
   while (!core_.builder.empty() || core_.writing) {
     core_.writer_wake.notify();
     co_await core_.reader_wake.wait();
   }
-  auto ensured = co_await core_.destination.ensure_table(made);
+  co_return result<void>();
+}
+
+asio::awaitable<result<std::optional<catalog::table>>> stream::published(std::uint32_t oid) {
+  auto connection = co_await core_.metadata.take();
+  if (!connection) co_return fail(std::move(connection));
+  co_return co_await catalog::published_table(**connection, core_.publications, oid);
+}
+
+asio::awaitable<result<replicated_table*>> stream::discover(std::uint32_t oid) {
+  auto facts = co_await published(oid);
+  if (!facts) co_return fail(std::move(facts));
+  if (!*facts) co_return nullptr;
+  auto const& relation = *(*facts)->relation;
+  if (!core_.config().source.tables.matches(relation.schema, relation.name)) co_return nullptr;
+  if (auto* const other = holder_of_name(oid, relation.schema, relation.name); other != nullptr) {
+    auto its = co_await published(other->schema.relation->oid);
+    if (!its) co_return fail(std::move(its));
+    // One that was dropped gives its place to the new one.
+    if (*its) {
+      if (auto moved = co_await move_aside(*other); !moved) co_return fail(std::move(moved));
+    }
+  }
+  co_return co_await copies_.discover(oid);
+}
+
+replicated_table* stream::holder_of_name(std::uint32_t oid, std::string_view schema, std::string_view name) {
+  replicated_table* other = nullptr;
+  if (!core_.destination.what_it_can().renames) return other;
+  core_.tables.each([&](replicated_table& one) {
+    auto const& its = *one.schema.relation;
+    if (its.oid != oid && its.schema == schema && its.name == name && !one.stopped) other = &one;
+  });
+  return other;
+}
+
+asio::awaitable<result<void>> stream::move_aside(replicated_table& table) {
+  next_schema aside{*table.schema.relation};
+  aside.relation.name = aside.relation.name.substr(0, 40) + fmt::format("_etl_stream_{}", aside.relation.oid);
+  ++aside.relation.version;
+  co_return co_await adopt(table, std::move(aside), false);
+}
+
+asio::awaitable<result<void>> stream::adopt(replicated_table& table, next_schema next, bool seen) {
+  auto const can = core_.destination.what_it_can();
+  auto const before = table.schema.relation;
+  bool const renamed = before->schema != next.relation.schema || before->name != next.relation.name;
+  log::info("table changed", {{"pipeline", core_.config().name}, {"table", table.name()}});
+  if (core_.destination.wants() == destination::encoding::copy_binary &&
+      !destination::binary_transferable(next.relation)) {
+    core_.life.only_text = true;
+    co_return error{
+        severity::retry, "source.needs_text",
+        fmt::format("table {} cannot be streamed in binary form any more; going on in text form", table.name())};
+  }
+  if (renamed) {
+    auto* const other = holder_of_name(next.relation.oid, next.relation.schema, next.relation.name);
+    if (other != nullptr) {
+      if (auto moved = co_await move_aside(*other); !moved) co_return moved;
+    }
+  }
+  known_schema schema;
+  schema.gone = table.gone;
+  schema.copied_from = table.schema.copied_from;
+  schema.copied_snapshot = table.schema.copied_snapshot;
+  schema.heaps = seen && !next.ahead ? heaps_of(table.latest) : table.schema.heaps;
+  schema.former = former_names(table.schema, next.relation);
+  bool const new_key = key_is_new(*before, next.relation);
+  // Rows that are wanted by their keys cannot be found by another one.
+  bool const other_key = !model::same_key(*before, next.relation);
+  bool const again = !next.certain || new_key || (other_key && table.copying()) ||
+                     rewritten(table.schema, next.relation, schema.heaps) || reuses_name(table.schema, next.relation) ||
+                     (!can.fills_columns && fills(*before, next.relation)) ||
+                     (!can.renames && renames(*before, next.relation));
+  schema.relation = std::make_shared<model::relation const>(std::move(next.relation));
+
+  if (auto drained = co_await drain(); !drained) co_return drained;
+  destination::table_change change(schema.relation);
+  change.before = before;
+  change.copied_again = (again || table.copying()) && seen;
+  change.documents = [&](bool stale) {
+    auto const how = !seen || !(again || stale) ? home::copied::as_before
+                     : new_key                  ? home::copied::afresh
+                                                : home::copied::again;
+    return home::documents_of(schema, how);
+  };
+  auto ensured = co_await core_.destination.ensure_table(change);
   core_.drain_wanted = false;
   core_.writer_wake.notify();
   if (!ensured) {
     auto failure = fail(std::move(ensured));
-    if (failure.kind == severity::data) failure.table = made->oid;
+    if (failure.kind == severity::data) failure.table = schema.relation->oid;
     co_return failure;  // the attempt ends; a `data` failure stops the table in the next one
   }
-  table.target.emplace(made, copies_.encoder_for(made));
-  core_.builder.close_segments();
-  co_return co_await copies_.schema_changed(table);
+  for (auto& document : change.documents(ensured->stale)) core_.builder.add_document(std::move(document));
+  table.schema = std::move(schema);
+  follow(table);
+  auto const& config = core_.config();
+  if (renamed && seen && !config.source.tables.matches(table.schema.relation->schema, table.schema.relation->name)) {
+    copies_.end(table);
+    core_.leave_table(table, "the table's new name is not among source.tables: it is no longer replicated");
+    co_return result<void>();
+  }
+  // A table that is gone has nothing to be read again.
+  if (!seen || !(again || ensured->stale)) co_return co_await copies_.schema_changed(table);
+  if (config.copy.mode == config::copy_mode::never) {
+    error failure{severity::data, "table.needs_copy",
+                  fmt::format("{} was changed at the source in a way that changed rows which the stream does not bring",
+                              table.name())};
+    failure.hint = "Set copy.mode to \"when_new\" to have it copied again at the next start.";
+    failure.table = table.schema.relation->oid;
+    core_.stop_table(table, failure);
+    co_return result<void>();
+  }
+  log::info("its rows are copied again", {{"pipeline", config.name}, {"table", table.name()}});
+  co_return co_await copies_.copy_again(table, new_key);
+}
+
+asio::awaitable<result<void>> stream::apply_seen() {
+  looked_at_ = core_.received;
+  if (!core_.caught_up()) co_return result<void>();
+  auto waiting = std::exchange(core_.seen, {});
+  for (auto& change : waiting) {
+    if (core_.received < replication::fence_of(change.high, core_.server.block_size, core_.server.segment_size)) {
+      core_.saw(std::move(change));
+      continue;
+    }
+    auto* const table = core_.tables.find(change.oid);
+    if (table == nullptr || table->gone) {
+      if (!change.facts) continue;
+      auto found = co_await discover(change.oid);
+      if (!found) co_return fail(std::move(found));
+      continue;
+    }
+    if (table->stopped || table->schema.relation != change.known) continue;
+    if (!change.facts) {
+      copies_.end(*table);
+      core_.leave_table(*table,
+                        "the table was dropped at the source or left the publication: it is replicated no more");
+      continue;
+    }
+    table->latest = std::move(*change.facts);
+    next_schema next{*table->latest.relation, true};
+    next.relation.version = change.known->version + 1;
+    if (auto adopted = co_await adopt(*table, std::move(next), true); !adopted) co_return adopted;
+  }
+  co_return result<void>();
 }
 
 }  // namespace etl::pipeline

@@ -9,6 +9,7 @@
 #include "pg/connection.hpp"
 #include "pgoutput/decoder.hpp"
 #include "pipeline/home.hpp"
+#include "pipeline/schema_change.hpp"
 #include "replication/receive_habit.hpp"
 
 namespace etl::pipeline {
@@ -49,8 +50,24 @@ class stream {
   result<void> emit(replicated_table& table, model::operation kind, position at, pgoutput::tuple old_values,
                     pgoutput::tuple new_row);
   void touch(replicated_table& table, pgoutput::tuple values);
+  // What the catalog says of a table now, of which a message has come; nothing when it is no longer published.
+  asio::awaitable<result<std::optional<catalog::table>>> look_up(pgoutput::relation const& message);
   asio::awaitable<result<void>> describe(model::relation& schema);
-  asio::awaitable<result<void>> adopt(replicated_table& table, model::relation schema);
+  // Rows have the schema that the destination's table has.
+  void follow(replicated_table& table);
+  // Makes the destination's table fit the schema of the rows to come, and has the table copied again where rows that
+  // are there changed without a word. `seen`: the catalog has the table.
+  asio::awaitable<result<void>> adopt(replicated_table& table, next_schema next, bool seen);
+  asio::awaitable<result<std::optional<catalog::table>>> published(std::uint32_t oid);
+  // A table that is not replicated so far; null: nor is it to be.
+  asio::awaitable<result<replicated_table*>> discover(std::uint32_t oid);
+  // Another table that has the name at the destination still, and has lost it at the source; null: there is none.
+  replicated_table* holder_of_name(std::uint32_t oid, std::string_view schema, std::string_view name);
+  // Its own next message, or the next look at the catalog, gives it the name that it has by now.
+  asio::awaitable<result<void>> move_aside(replicated_table& table);
+  asio::awaitable<result<void>> drain();
+  // Acts on what the catalog was seen to say, as far as the stream has come to it.
+  asio::awaitable<result<void>> apply_seen();
 
   home& core_;
   copier& copies_;
@@ -61,6 +78,7 @@ class stream {
   std::vector<pgoutput::value> completed_;  // an update's new row with values filled in from the old one
   std::uint32_t xid_ = 0;
   std::int64_t commit_time_ = 0;
+  lsn looked_at_{};  // of the seen changes, the stream's position when they were last gone through
   position last_emitted_{};
   bool emitted_ = false;      // in this transaction
   std::size_t taken_in_ = 0;  // bytes, since the habit was asked last

@@ -26,6 +26,8 @@ class transaction_cursor {
   // outside a transaction.
   [[nodiscard]] position next_row();
 
+  // What next_row() will return.
+  [[nodiscard]] position upcoming() const { return at_; }
   [[nodiscard]] bool in_transaction() const { return inside_; }
   // Commit LSN of the transaction at hand, or of the last one; zero before the first.
   [[nodiscard]] lsn commit_lsn() const { return at_.commit; }

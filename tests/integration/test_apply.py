@@ -182,6 +182,7 @@ def test_a_destination_that_stands_still_costs_no_connection(world):
     world.sql("CREATE TABLE t (id int PRIMARY KEY)")
     pipeline = world.pipeline(source={"url": world.cluster.url(world.source, options="-cwal_sender_timeout%3D2s")})
     pipeline.start()
+    pipeline.wait_streaming()
     pipeline.wait_equal("t")
     query = (
         "SELECT pid, reply_time FROM pg_stat_replication JOIN pg_replication_slots ON active_pid = pid"

@@ -198,20 +198,6 @@ def test_columns_change(world, to_duckdb, running):
         (1, 10, 20, None), (2, 11, 21, None), (3, 12, 22, None), (4, 13, 23, "new"), (5, 14, None, "last")]
 
 
-def test_a_changed_type_stops_the_table_and_says_what_mends_it(world, to_duckdb):
-    world.sql("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 1)")
-    pipeline = to_duckdb()
-    assert pipeline.once() == 0
-    world.sql("ALTER TABLE t ALTER n TYPE bigint; INSERT INTO t VALUES (2, 3000000000)")
-    pipeline.start()
-    pipeline.wait_until(lambda: "SET DATA TYPE BIGINT" in pipeline.process.text(), "the table is stopped")
-    pipeline.stop()
-    with duckdb.connect(str(pipeline.to)) as connection:
-        connection.execute('ALTER TABLE "public"."t" ALTER "n" SET DATA TYPE BIGINT')
-    assert pipeline.once() == 0
-    assert_equal(world, pipeline, "t")
-
-
 def test_a_file_in_use_is_waited_for(world, to_duckdb):
     world.sql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
     pipeline = to_duckdb()

@@ -83,7 +83,7 @@ def test_the_last_change_of_each_key_counts(database):
     draw, state, number = random.Random(4711), {}, 0
     there = database()
     there.recover()
-    assert there.ensure_table(TABLE) == {"created": True, "has_rows": False}
+    assert there.ensure_table(TABLE) == {"created": True, "has_rows": False, "stale": False}
     for _ in range(80):
         batch = []
         for _ in range(draw.choice((1, 3, 40))):
@@ -131,7 +131,7 @@ def test_rows_position_and_documents_are_one_transaction(database):
 
     again = database()
     assert again.recover() == (position(2), {"copy": "half", "other": "x"})
-    assert again.ensure_table(TABLE) == {"created": False, "has_rows": True}
+    assert again.ensure_table(TABLE) == {"created": False, "has_rows": True, "stale": False}
     assert rows(again) == [(1, 1, "a")]
     again.write(TABLE, Batch([("insert", position(4), None, None, 2, 1, "b")]))
     again.end_batch(position(4), [("copy", "all"), ("other", "")], True)
@@ -152,6 +152,47 @@ def test_what_duckdb_cannot_hold_is_refused(database, change, reason):
     there.ensure_table(TABLE)
     with pytest.raises(etl_stream.DataError, match=reason):
         there.ensure_table({**TABLE, **change})
+
+
+def changed(**types):
+    numbers = {"id": 1, "n": 2, "body": 3}
+    return {**TABLE, "columns": [{"name": name, "arrow": kind, "attnum": numbers[name]} for name, kind in types.items()]}
+
+
+def test_columns_change_their_types_and_come_back(database):
+    there = database()
+    there.recover()
+    there.ensure_table(TABLE)
+    there.write(TABLE, Batch([("insert", position(2), None, None, 1, 7, "8"), ("insert", position(4), None, None, 2, 9, "x")]))
+    wide = changed(id="int64", n="double", body="large_string")
+    assert not there.ensure_table(wide)["stale"]
+    assert rows(there) == [(1, 7.0, "8"), (2, 9.0, "x")]
+    narrow = changed(id="int64", n="double", body="int32")
+    with pytest.raises(etl_stream.DataError, match='"body" of "public"."t" is VARCHAR and should be INTEGER'):
+        there.ensure_table(narrow)
+    assert there.ensure_table({**narrow, "copied_again": True})["stale"]  # "x" is no number: the copy brings what it is now
+    assert rows(there) == [(1, 7.0, None), (2, 9.0, None)]
+    there.ensure_table(changed(id="int64", body="int32"))
+    again = changed(id="int64", body="int32", n="double")
+    again["columns"][2]["attnum"] = 4
+    assert there.ensure_table(again)["stale"]  # another column of a name that has values from before
+
+
+def test_a_table_is_renamed_and_its_name_taken(database):
+    there = database()
+    there.recover()
+    there.ensure_table(TABLE)
+    there.write(TABLE, Batch([("insert", position(2), None, None, 1, 1, "a")]))
+    with pytest.raises(etl_stream.DataError, match="holds the rows of another table"):
+        there.ensure_table({**TABLE, "oid": 6})
+    there.ensure_table({**TABLE, "schema": "other"})
+    assert there.ensure_table({**TABLE, "oid": 6})["created"]
+    assert there.connection.execute("SELECT id FROM other.t").fetchall() == [(1,)]
+    there.connection.execute("CREATE TABLE public.theirs (id int)")
+    with pytest.raises(etl_stream.DataError, match="there is a table of that name"):
+        there.ensure_table({**TABLE, "oid": 6, "name": "theirs"})
+    assert there.ensure_table({**TABLE, "oid": 7, "replaces": True, "key": []})["created"]
+    assert rows(there) == []
 
 
 def test_a_table_without_a_key_takes_inserts_alone(database):

@@ -133,24 +133,25 @@ def in_our_words(method):
 
 
 def trace(before, columns):
-    """What is to be remembered of the columns, and the renames that lead there as (old, new).
+    """What is to be remembered of the columns, and the renames that lead there as (old, new), which may swap names.
 
-    A column is known again by its number at the source. Where the stream does not tell it (it is 0 then), a name that
-    the column once had tells: after a restart the stream may go back to before a rename. Else its place does, when
-    nothing but names changed: columns are in the order of their numbers."""
+    A column is known again by its number at the source. Where that is not known (it is 0 then), a name that the column
+    once had tells. Else its place does, when nothing but names changed: columns are in the order of their numbers."""
     now = {column["name"] for column in columns}
     same_types = [known["type"] for known in before] == [column["arrow"] for column in columns]
     remembered, renames = [], []
 
     def find(place, number, name):
         for known in before:
-            if number == known["number"] != 0 or name == known["names"][0]:
+            if known["number"] == number if number and known["number"] else name == known["names"][0]:
                 return known
+        if number:
+            return None
         gone = [known for known in before if known["names"][0] not in now]
         for known in gone:
             if name in known["names"]:
                 return known
-        return before[place] if same_types and number == 0 and before[place] in gone else None
+        return before[place] if same_types and before[place] in gone else None
 
     for place, column in enumerate(columns):
         name = column["name"]
@@ -158,7 +159,7 @@ def trace(before, columns):
         old = known["names"][0]
         names = [name, *(former for former in known["names"] if former != name)]
         remembered.append({"number": column["attnum"] or known["number"], "names": names, "type": column["arrow"]})
-        if old not in now:
+        if old != name:
             renames.append((old, name))
     return remembered, renames
 
@@ -166,6 +167,8 @@ def trace(before, columns):
 class Database:
     """The file, as one pipeline writes it: what a module for the `python` destination offers (destination/python has
     the methods). Errors leave it to be closed; what was not committed is gone then."""
+
+    renames = True  # and the pipeline sees to it that no name is taken
 
     def __init__(self, config):
         self.path = config["path"]
@@ -206,11 +209,15 @@ class Database:
     def ensure_table(self, source):
         """Makes the target fit, inside the transaction at hand."""
         table = Table(source, self.schema)
-        self.check_names(table)
         self.begin()
+        if source.get("replaces"):
+            self.give_up_replaced(table)
+        self.check_names(table)
+        self.move(table)
         wanted = [(column["name"], duckdb_type(column["arrow"])) for column in table.columns]
         if self.keeps_history:
             wanted = self.metadata + wanted
+        stale = False
         existing = self.existing_columns(table)
         if existing is None:
             self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(table.schema)}")
@@ -218,12 +225,42 @@ class Database:
             self.connection.execute(f"CREATE TABLE {table.sql_name} ({columns})")
             table.remembered, _ = trace([], table.columns)
         else:
-            self.fit_columns(table, existing, wanted)
+            stale = self.fit_columns(table, source, existing, wanted)
         self.remember(table)
         self.tables[table.oid] = table
         has_rows = existing is not None and bool(
             self.connection.execute(f"SELECT 1 FROM {table.sql_name} LIMIT 1").fetchall())
-        return {"created": existing is None, "has_rows": has_rows}
+        return {"created": existing is None, "has_rows": has_rows, "stale": stale}
+
+    def give_up_replaced(self, table):
+        """The source has dropped the table that the target was made for, and made another of its name. History is kept."""
+        old = self.connection.execute(f"SELECT oid FROM {TABLES} WHERE pipeline = ? AND oid <> ? AND "
+                                      "lower(target) = lower(?)", [self.pipeline, table.oid, table.sql_name]).fetchall()
+        for (oid,) in old:
+            self.connection.execute(f"DELETE FROM {TABLES} WHERE pipeline = ? AND oid = ?", [self.pipeline, oid])
+        if old and not self.keeps_history:
+            self.connection.execute(f"DROP TABLE IF EXISTS {table.sql_name}")
+
+    def move(self, table):
+        """Gives the target the name that the source's table has by now."""
+        run = self.connection.execute
+        rows = run(f"SELECT target FROM {TABLES} WHERE pipeline = ? AND oid = ?", [self.pipeline, table.oid]).fetchall()
+        if not rows or rows[0][0].lower() == table.sql_name.lower():
+            return
+        old = rows[0][0]
+        was = run("SELECT schema_name FROM duckdb_tables() WHERE database_name = current_database() AND "
+                  "'\"' || replace(schema_name, '\"', '\"\"') || '\".\"' || replace(table_name, '\"', '\"\"') || '\"' = ?",
+                  [old]).fetchone()
+        if was is None:
+            return
+        if self.existing_columns(table) is not None:
+            raise etl_stream.DataError(f"{old} should become {table.sql_name}, and there is a table of that name",
+                                       f"With the pipeline stopped, rename or drop it: DROP TABLE {table.sql_name}")
+        if was[0].lower() == table.schema.lower():
+            run(f"ALTER TABLE {old} RENAME TO {quote(table.name)}")
+        else:
+            run(f"CREATE SCHEMA IF NOT EXISTS {quote(table.schema)}")
+            run(f"CREATE TABLE {table.sql_name} AS SELECT * FROM {old}; DROP TABLE {old}")
 
     def check_names(self, table):
         """DuckDB takes names that differ only by case for the same."""
@@ -242,11 +279,16 @@ class Database:
         rows = self.connection.execute(
             f"SELECT pipeline, source, oid FROM {TABLES} WHERE lower(target) = lower(?)", [table.sql_name]).fetchall()
         for pipeline, source, oid in rows:
-            if (pipeline, source) != (self.pipeline, table.source_name) and (pipeline, oid) != (self.pipeline, table.oid):
+            if (pipeline, oid) == (self.pipeline, table.oid):
+                continue
+            if (pipeline, source) == (self.pipeline, table.source_name):
                 raise etl_stream.DataError(
-                    f"{table.source_name} would be written into the table of {source} of pipeline {pipeline}",
-                    "Tables and schemas whose names differ only by case are one in DuckDB, and so are tables of several "
-                    "schemas when destination.schema is set. Use another file for one of them.")
+                    f"{table.sql_name} holds the rows of another table, which had the name {table.source_name} before",
+                    f"With the pipeline stopped: DROP TABLE {table.sql_name}; DELETE FROM {TABLES} WHERE oid = {oid}")
+            raise etl_stream.DataError(
+                f"{table.source_name} would be written into the table of {source} of pipeline {pipeline}",
+                "Tables and schemas whose names differ only by case are one in DuckDB, and so are tables of several "
+                "schemas when destination.schema is set. Use another file for one of them.")
 
     def existing_columns(self, table):
         """Name and type of each column; None when there is no such table."""
@@ -256,28 +298,67 @@ class Database:
             [table.schema, table.name]).fetchall()
         return dict(rows) or None
 
-    def fit_columns(self, table, existing, wanted):
-        """Renames what the source has renamed, adds what is missing. Types are the user's to change. Columns that the
-        source has no longer stay as they are: what they hold cannot be had again."""
+    def fit_columns(self, table, source, existing, wanted):
+        """Renames what the source has renamed, adds what is missing, changes types. Columns that the source has no longer
+        stay as they are: what they hold cannot be had again. Whether rows that are there have to be copied again."""
         def alter(change):
             self.connection.execute(f"ALTER TABLE {table.sql_name} {change}")
 
         rows = self.connection.execute(f"SELECT columns FROM {TABLES} WHERE pipeline = ? AND oid = ?",
                                        [self.pipeline, table.oid]).fetchall()
-        table.remembered, renames = trace(json.loads(rows[0][0]) if rows else [], table.columns)
-        for old, new in renames:
-            if old in existing and new.lower() not in {name.lower() for name in existing}:
-                alter(f"RENAME {quote(old)} TO {quote(new)}")
-                existing[new] = existing.pop(old)
+        before = json.loads(rows[0][0]) if rows else []
+        table.remembered, renames = trace(before, table.columns)
+        self.rename_columns(alter, existing, renames)
+        types = {known["number"]: known["type"] for known in before if known["number"]}
+        numbers = {column["name"]: column["attnum"] for column in table.columns}
         present = {name.lower(): kind for name, kind in existing.items()}
+        stale = False
         for name, kind in wanted:
             has = present.get(name.lower())
+            was = types.get(numbers.get(name))
             if has is None:
                 alter(f"ADD {quote(name)} {kind}")
+            elif has != kind and was is not None and has == duckdb_type(was):
+                stale = self.change_type(alter, table, source, name, has, kind) or stale
             elif has != kind:
-                raise etl_stream.DataError(
-                    f"column {quote(name)} of {table.sql_name} is {has} and should be {kind}",
-                    f"With the pipeline stopped: ALTER TABLE {table.sql_name} ALTER {quote(name)} SET DATA TYPE {kind}")
+                raise self.other_type(table, name, has, kind)
+            elif before and was is None and name in numbers:
+                stale = True  # left by an earlier column of that name
+        return stale
+
+    def rename_columns(self, alter, existing, renames):
+        taken = {name.lower() for name in existing} - {old.lower() for old, _ in renames}
+        renames = [(old, new) for old, new in renames if old in existing and new.lower() not in taken]
+        handed_on = {new.lower() for _, new in renames} & {old.lower() for old, _ in renames}
+        if handed_on:
+            for number, (old, _) in enumerate(renames):
+                alter(f"RENAME {quote(old)} TO etl_stream_renamed_{number}")
+        for number, (old, new) in enumerate(renames):
+            alter(f"RENAME {f'etl_stream_renamed_{number}' if handed_on else quote(old)} TO {quote(new)}")
+        kinds = [existing.pop(old) for old, _ in renames]
+        existing.update({new: kind for (_, new), kind in zip(renames, kinds)})
+
+    def change_type(self, alter, table, source, name, has, kind):
+        """True when values had to go, which the copy that follows brings back."""
+        spelled = f"{quote(name)} SET DATA TYPE {kind}"
+        try:
+            wrong = self.connection.execute(
+                f"SELECT count(*) FROM {table.sql_name} WHERE {quote(name)} IS NOT NULL AND "
+                f"TRY_CAST({quote(name)} AS {kind}) IS NULL").fetchone()[0]
+        except duckdb.Error:  # there is no cast between the two
+            wrong = 1
+        if not wrong:
+            alter(f"ALTER {spelled}")
+            return False
+        if not source.get("copied_again") or self.keeps_history or name in source["key"]:
+            raise self.other_type(table, name, has, kind)
+        alter(f"ALTER {spelled} USING NULL")
+        return True
+
+    def other_type(self, table, name, has, kind):
+        return etl_stream.DataError(
+            f"column {quote(name)} of {table.sql_name} is {has} and should be {kind}",
+            f"With the pipeline stopped: ALTER TABLE {table.sql_name} ALTER {quote(name)} SET DATA TYPE {kind}")
 
     def remember(self, table):
         columns = json.dumps(table.remembered)

@@ -22,8 +22,11 @@ asio::awaitable<result<recovered>> file_destination::open() {
   });
 }
 
-asio::awaitable<result<table_state>> file_destination::ensure_table(model::relation_ptr table) {
-  co_return co_await worker_.run([this, &table] { return store_->ensure_table(*table); });
+asio::awaitable<result<table_state>> file_destination::ensure_table(table_change change) {
+  auto state = co_await worker_.run([this, &change] { return store_->ensure_table(*change.table); });
+  // A renamed table goes on in a directory of its own, which is to hold all of it.
+  if (state && state->created && change.before) state->stale = true;
+  co_return state;
 }
 
 asio::awaitable<result<void>> file_destination::write(model::batch& batch) {

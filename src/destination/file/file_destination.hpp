@@ -17,7 +17,7 @@ class file_destination final : public destination {
   [[nodiscard]] capabilities const& what_it_can() const override;
   [[nodiscard]] encoding wants() const override { return encoding::ndjson; }
   asio::awaitable<result<recovered>> open() override;
-  asio::awaitable<result<table_state>> ensure_table(model::relation_ptr table) override;
+  asio::awaitable<result<table_state>> ensure_table(table_change change) override;
   asio::awaitable<result<void>> write(model::batch& batch) override;
   asio::awaitable<result<position>> flush() override;
   asio::awaitable<void> close() override;

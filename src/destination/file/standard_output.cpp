@@ -48,7 +48,7 @@ asio::awaitable<result<recovered>> standard_output::open() {
   co_return recovered{};
 }
 
-asio::awaitable<result<table_state>> standard_output::ensure_table(model::relation_ptr) { co_return table_state{}; }
+asio::awaitable<result<table_state>> standard_output::ensure_table(table_change) { co_return table_state{}; }
 
 asio::awaitable<result<void>> standard_output::write(model::batch& batch) {
   auto slot = (co_await asio::this_coro::cancellation_state).slot();

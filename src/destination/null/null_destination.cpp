@@ -12,7 +12,7 @@ capabilities const& null_destination::what_it_can() const {
 
 asio::awaitable<result<recovered>> null_destination::open() { co_return recovered{}; }
 
-asio::awaitable<result<table_state>> null_destination::ensure_table(model::relation_ptr) { co_return table_state{}; }
+asio::awaitable<result<table_state>> null_destination::ensure_table(table_change) { co_return table_state{}; }
 
 asio::awaitable<result<void>> null_destination::write(model::batch& batch) {
   totals_.rows += batch.rows;

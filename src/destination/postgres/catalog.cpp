@@ -40,6 +40,17 @@ asio::awaitable<result<std::optional<existing_table>>> find_table(pg::connection
     if (i == 0 || keys->text(i, 0) != keys->text(i - 1, 0)) existing.unique_keys.emplace_back();
     existing.unique_keys.back().emplace_back(keys->text(i, 1));
   }
+
+  auto primary = co_await connection.query(
+      "SELECT c.conname, a.attname FROM pg_constraint AS c CROSS JOIN unnest(c.conkey) AS k(attnum) "
+      "JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.attnum "
+      "WHERE c.conrelid = $1::oid AND c.contype = 'p'",
+      {oid}, what);
+  if (!primary) co_return fail(std::move(primary));
+  for (std::size_t i = 0; i < primary->size(); ++i) {
+    existing.primary_key = primary->text(i, 0);
+    existing.primary_key_columns.emplace_back(primary->text(i, 1));
+  }
   co_return existing;
 }
 

@@ -92,7 +92,12 @@ result<std::vector<std::string>> fit_table(model::relation const& table, existin
     if (there == existing.columns.end()) {
       auto type = type_of(table, column, types);
       if (!type) return fail(std::move(type));
-      changes.push_back(fmt::format("ALTER TABLE {} ADD COLUMN {} {}", name, quoted, *type));
+      auto add = fmt::format("ALTER TABLE {} ADD COLUMN {} {}", name, quoted, *type);
+      if (column.fill) {
+        add += fmt::format(" DEFAULT {}::{}", model::quote_literal(*column.fill), *type);
+        add += fmt::format("; ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT", name, quoted);
+      }
+      changes.push_back(std::move(add));
       continue;
     }
     if (there->type != column.type_name && there->type != column.base_type_name) {
@@ -129,6 +134,90 @@ result<std::vector<std::string>> fit_table(model::relation const& table, existin
                        fmt::format("{} has no unique index on ({}) at the destination, by which its rows are found",
                                    name, key_list(table)),
                        fmt::format("At the destination: CREATE UNIQUE INDEX ON {} ({});", name, key_list(table)));
+  }
+  return changes;
+}
+
+namespace {
+
+bool has_column(existing_table const& table, std::string const& name) {
+  return std::ranges::find(table.columns, name, &existing_table::column::name) != table.columns.end();
+}
+
+}  // namespace
+
+bool made_alike(model::relation const& before, model::relation const& table) {
+  return before.key == table.key && std::ranges::equal(before.columns, table.columns, [](auto const& a, auto const& b) {
+           return a.name == b.name && a.type_name == b.type_name;
+         });
+}
+
+result<std::vector<alteration>> follow_change(model::relation const& before, model::relation const& table,
+                                              existing_table const& existing, known_types const& types,
+                                              bool copied_again) {
+  auto const alter = fmt::format("ALTER TABLE {} ", table.quoted_name());
+  std::vector<alteration> changes;
+  bool const other_key = !model::same_key(before, table);
+  bool const has_old_key = !existing.primary_key.empty() && is_key(before, existing.primary_key_columns);
+  if (other_key && has_old_key) {
+    changes.push_back({alter + "DROP CONSTRAINT " + model::quote_identifier(existing.primary_key), {}});
+  }
+
+  std::vector<std::pair<std::string, std::string>> renames;
+  for (auto const& column : before.columns) {
+    auto const* const now = table.find_column(column.attribute_number);
+    if (!has_column(existing, column.name)) continue;
+    // A column whose number is not known goes on in a new one of its name.
+    auto const heir = std::ranges::find(table.columns, column.name, &model::column::name);
+    bool const name_goes_on = column.attribute_number == 0 && heir != table.columns.end() &&
+                              before.find_column(heir->attribute_number) == nullptr &&
+                              heir->type_name == column.type_name;
+    if (now == nullptr && !name_goes_on) {
+      changes.push_back({alter + "DROP COLUMN " + model::quote_identifier(column.name), {}});
+    } else if (now != nullptr && now->name != column.name) {
+      renames.emplace_back(column.name, now->name);
+    }
+  }
+  // Names may be swapped, or handed on: all of them are put aside first.
+  auto const rename = [&](std::string const& from, std::string const& to) {
+    auto const sql =
+        fmt::format("{}RENAME COLUMN {} TO {}", alter, model::quote_identifier(from), model::quote_identifier(to));
+    changes.push_back({sql, {}});
+  };
+  for (std::size_t i = 0; i < renames.size(); ++i) rename(renames[i].first, fmt::format("etl_stream_renamed_{}", i));
+  for (std::size_t i = 0; i < renames.size(); ++i) rename(fmt::format("etl_stream_renamed_{}", i), renames[i].second);
+
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    auto const& column = table.columns[i];
+    auto const* const earlier = before.find_column(column.attribute_number);
+    if (earlier == nullptr || earlier->type_name == column.type_name) continue;
+    auto const there = std::ranges::find(existing.columns, earlier->name, &existing_table::column::name);
+    if (there == existing.columns.end() || there->type == column.type_name) continue;
+    auto type = type_of(table, column, types);
+    if (!type) return fail(std::move(type));
+    auto const quoted = model::quote_identifier(column.name);
+    auto const retype = fmt::format("{}ALTER COLUMN {} TYPE {} USING ", alter, quoted, *type);
+    bool const in_key = std::ranges::find(table.key, i) != table.key.end();
+    std::string otherwise;
+    if (copied_again && !in_key) {
+      otherwise = fmt::format("{}ALTER COLUMN {} DROP NOT NULL; {}NULL::{}", alter, quoted, retype, *type);
+    }
+    changes.push_back({fmt::format("{}{}::{}", retype, quoted, *type), std::move(otherwise)});
+  }
+
+  if (other_key && !table.key.empty() && (has_old_key || existing.primary_key.empty())) {
+    if (key_is_new(before, table)) {
+      // Rows that are there cannot be found by it.
+      changes.push_back({"TRUNCATE ONLY " + table.quoted_name(), "DELETE FROM " + table.quoted_name()});
+      for (auto const place : table.key) {
+        auto const& column = table.columns[place];
+        if (before.find_column(column.attribute_number) != nullptr || has_column(existing, column.name)) continue;
+        auto type = type_of(table, column, types);
+        if (!type) return fail(std::move(type));
+        changes.push_back({fmt::format("{}ADD COLUMN {} {}", alter, model::quote_identifier(column.name), *type), {}});
+      }
+    }
+    changes.push_back({fmt::format("{}ADD PRIMARY KEY ({})", alter, key_list(table)), {}});
   }
   return changes;
 }

@@ -30,7 +30,7 @@ bool starts_with_one_of(std::string_view sqlstate, std::initializer_list<std::st
 // its constraints, its shape, the rights on it.
 error about_table(error failure, model::relation const& table, pg::connection const& connection) {
   if (failure.table != 0 ||
-      !starts_with_one_of(failure.sqlstate, {"0A", "21", "22", "23", "3F", "42", "44", "54", "XX"})) {
+      !starts_with_one_of(failure.sqlstate, {"0A", "21", "22", "23", "2B", "3F", "42", "44", "54", "XX"})) {
     return failure;
   }
   failure.kind = severity::data;
@@ -73,6 +73,8 @@ capabilities const& postgres_destination::what_it_can() const {
   static constexpr capabilities can{
       .exactly_once = true,
       .keeps_documents = true,
+      .fills_columns = true,
+      .renames = true,
       .max_rows = 50'000,
       .max_bytes = std::size_t{8} << 20,
       .max_fill_ms = 200,
@@ -103,26 +105,109 @@ asio::awaitable<void> postgres_destination::close() {
   co_return;
 }
 
-asio::awaitable<result<table_state>> postgres_destination::ensure_table(model::relation_ptr table) {
+asio::awaitable<result<table_state>> postgres_destination::ensure_table(table_change change) {
   auto& connection = *session_->connection;
   bool const joined = in_transaction_;
-  auto labels = co_await add_labels(*table, table->types);
-  if (!labels) co_return about_table(fail(std::move(labels)), *table, connection);
+  auto labels = co_await add_labels(*change.table, change.table->types);
+  if (!labels) co_return about_table(fail(std::move(labels)), *change.table, connection);
   auto begun = co_await connection.query(joined ? "SAVEPOINT etl_table" : "BEGIN", "beginning to fit a table");
   if (!begun) co_return fail(std::move(begun));
-  auto fitted = co_await fit(table);
+  auto fitted = co_await fit(change);
+  if (fitted && change.documents) {
+    if (auto kept = co_await keep(change.documents(fitted->stale)); !kept) fitted = fail(std::move(kept));
+  }
   if (!fitted && connection.broken()) co_return fail(std::move(fitted));
   std::string end = fitted ? "COMMIT" : "ROLLBACK";
   if (joined)
     end = fitted ? "RELEASE SAVEPOINT etl_table" : "ROLLBACK TO SAVEPOINT etl_table; RELEASE SAVEPOINT etl_table";
   auto ended = co_await connection.query(std::move(end), "fitting a table");
-  if (!fitted) co_return about_table(fail(std::move(fitted)), *table, connection);
-  if (!ended) co_return about_table(fail(std::move(ended)), *table, connection);
+  if (!fitted) co_return about_table(fail(std::move(fitted)), *change.table, connection);
+  if (!ended) co_return about_table(fail(std::move(ended)), *change.table, connection);
+  if (!joined) unsynced_ = true;
   co_return fitted;
 }
 
-asio::awaitable<result<table_state>> postgres_destination::fit(model::relation_ptr table) {
+asio::awaitable<result<void>> postgres_destination::keep(std::vector<model::document> const& documents) {
+  for (auto const& document : documents) {
+    auto kept = co_await session_->connection->query(
+        "INSERT INTO etl_stream.progress (pipeline, key, value) VALUES ($1, $2, $3) "
+        "ON CONFLICT (pipeline, key) DO UPDATE SET value = EXCLUDED.value",
+        {options_.pipeline, document.key, document.value}, "keeping a table's schema");
+    if (!kept) co_return fail(std::move(kept));
+  }
+  co_return result<void>();
+}
+
+asio::awaitable<result<void>> postgres_destination::alter(std::vector<alteration> const& changes) {
   auto& connection = *session_->connection;
+  for (auto const& [sql, otherwise] : changes) {
+    bool const has_other_way = !otherwise.empty();
+    auto done =
+        co_await connection.query(has_other_way ? "SAVEPOINT etl_change; " + sql : sql, "following the source's table");
+    if (!done && has_other_way && !connection.broken()) {
+      done =
+          co_await connection.query("ROLLBACK TO SAVEPOINT etl_change; " + otherwise, "following the source's table");
+    }
+    if (!done) {
+      auto failure = fail(std::move(done));
+      failure.hint =
+          fmt::format("It was to follow the source. At the destination, once what is in the way is gone: {};", sql);
+      co_return failure;
+    }
+    if (!has_other_way) continue;
+    if (auto released = co_await connection.query("RELEASE SAVEPOINT etl_change", "following the source's table");
+        !released)
+      co_return fail(std::move(released));
+  }
+  co_return result<void>();
+}
+
+asio::awaitable<result<void>> postgres_destination::take_over(model::relation const& before,
+                                                              model::relation const& table) {
+  auto& connection = *session_->connection;
+  auto const schema = model::quote_identifier(table.schema);
+  std::vector<alteration> changes;
+  if (before.oid != table.oid) {
+    if (!made_alike(before, table)) changes.push_back({"DROP TABLE " + table.quoted_name(), {}});
+    co_return co_await alter(changes);
+  }
+  if (before.schema == table.schema && before.name == table.name) co_return result<void>();
+  auto old_one = co_await find_table(connection, before);
+  if (!old_one) co_return fail(std::move(old_one));
+  if (!old_one->has_value()) co_return result<void>();
+  auto taken = co_await find_table(connection, table);
+  if (!taken) co_return fail(std::move(taken));
+  if (taken->has_value()) {
+    error failure{severity::data, "destination.name_taken",
+                  fmt::format("{} was renamed to {} at the source, and the destination has something of that name",
+                              before.quoted_name(), table.quoted_name()),
+                  fmt::format("At the destination, rename or drop it: DROP TABLE {};", table.quoted_name())};
+    failure.table = table.oid;
+    co_return failure;
+  }
+  if (before.schema == table.schema) {
+    changes.push_back(
+        {fmt::format("ALTER TABLE {} RENAME TO {}", before.quoted_name(), model::quote_identifier(table.name)), {}});
+  } else {
+    // In either schema the other name may be taken.
+    auto const passing = model::quote_identifier(fmt::format("etl_stream_moved_{}", table.oid));
+    auto const old_schema = model::quote_identifier(before.schema);
+    changes.push_back({fmt::format("CREATE SCHEMA IF NOT EXISTS {}", schema), {}});
+    changes.push_back({fmt::format("ALTER TABLE {} RENAME TO {}", before.quoted_name(), passing), {}});
+    changes.push_back({fmt::format("ALTER TABLE {}.{} SET SCHEMA {}", old_schema, passing, schema), {}});
+    changes.push_back(
+        {fmt::format("ALTER TABLE {}.{} RENAME TO {}", schema, passing, model::quote_identifier(table.name)), {}});
+  }
+  co_return co_await alter(changes);
+}
+
+asio::awaitable<result<table_state>> postgres_destination::fit(table_change const& change) {
+  auto& connection = *session_->connection;
+  auto const& table = change.table;
+  bool const replaces = change.before && change.before->oid != table->oid;
+  if (change.before) {
+    if (auto taken = co_await take_over(*change.before, *table); !taken) co_return fail(std::move(taken));
+  }
   auto existing = co_await find_table(connection, *table);
   if (!existing) co_return fail(std::move(existing));
   if (!existing->has_value() || lacks_columns(*table, **existing)) {
@@ -132,6 +217,23 @@ asio::awaitable<result<table_state>> postgres_destination::fit(model::relation_p
   if (!types) co_return fail(std::move(types));
 
   table_state state;
+  if (change.before && !replaces && existing->has_value()) {
+    auto changes = follow_change(*change.before, *table, **existing, *types, change.copied_again);
+    if (!changes) co_return fail(std::move(changes));
+    for (auto const& column : table->columns) {
+      bool const added = change.before->find_column(column.attribute_number) == nullptr;
+      auto const there = std::ranges::find((*existing)->columns, column.name, &existing_table::column::name);
+      bool const is_there =
+          there != (*existing)->columns.end() &&
+          std::ranges::find(change.before->columns, column.name, &model::column::name) == change.before->columns.end();
+      state.stale = state.stale || (added && (is_there || (column.has_fill && !column.fill)));
+    }
+    if (!changes->empty()) {
+      if (auto followed = co_await alter(*changes); !followed) co_return fail(std::move(followed));
+      existing = co_await find_table(connection, *table);
+      if (!existing) co_return fail(std::move(existing));
+    }
+  }
   std::string sql;
   if (!existing->has_value()) {
     auto create = create_table(*table, *types);
@@ -241,6 +343,11 @@ asio::awaitable<result<void>> postgres_destination::write(model::batch& batch) {
     auto learned = co_await learn_labels(failure);
     if (!learned) co_return fail(std::move(learned));
     if (*learned) continue;
+    if (failure.sqlstate == "23502" && applier_->failed().table != nullptr) {
+      auto allowed = co_await allow_nulls(*applier_->failed().table->table);
+      if (!allowed) co_return fail(std::move(allowed));
+      if (*allowed) continue;
+    }
     if (auto const* const table = applier_->failed().table; table != nullptr) {
       failure = about_table(std::move(failure), *table->table, *session_->connection);
     }
@@ -315,6 +422,27 @@ asio::awaitable<result<void>> postgres_destination::roll_back(bool joined) {
     table->lost = 0;
   }
   co_return result<void>();
+}
+
+// A NOT NULL that the source has given up: no message of the stream tells of that, but a row that has no value does.
+asio::awaitable<result<bool>> postgres_destination::allow_nulls(model::relation const& table) {
+  auto existing = co_await find_table(*session_->connection, table);
+  if (!existing) co_return fail(std::move(existing));
+  std::vector<alteration> changes;
+  if (existing->has_value()) {
+    for (std::size_t i = 0; i < table.columns.size(); ++i) {
+      auto const& name = table.columns[i].name;
+      auto const there = std::ranges::find((*existing)->columns, name, &existing_table::column::name);
+      bool const in_key = std::ranges::find(table.key, i) != table.key.end();
+      if (in_key || there == (*existing)->columns.end() || !there->not_null) continue;
+      changes.push_back({fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL", table.quoted_name(),
+                                     model::quote_identifier(name)),
+                         {}});
+    }
+  }
+  if (changes.empty()) co_return false;
+  if (auto done = co_await alter(changes); !done) co_return fail(std::move(done));
+  co_return true;
 }
 
 // Whether the batch may go through when its rows take a more careful way.

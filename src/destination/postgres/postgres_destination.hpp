@@ -14,6 +14,7 @@
 namespace etl::destination {
 
 namespace postgres {
+struct alteration;
 class applier;
 struct session;
 struct target;
@@ -56,8 +57,8 @@ class postgres_destination final : public destination {
   asio::awaitable<result<recovered>> open() override;
   // Errors (all `data`): `destination.type_missing`, `destination.type_differs`, `destination.enum_label`,
   // `destination.column_type`, `destination.column_generated`, `destination.key_missing`, `destination.not_a_table`,
-  // `destination.refused`.
-  asio::awaitable<result<table_state>> ensure_table(model::relation_ptr table) override;
+  // `destination.name_taken`, `destination.refused`.
+  asio::awaitable<result<table_state>> ensure_table(table_change change) override;
   // Errors (besides those of ensure_table): `destination.no_key`.
   asio::awaitable<result<void>> write(model::batch& batch) override;
   asio::awaitable<result<position>> flush() override;
@@ -67,7 +68,12 @@ class postgres_destination final : public destination {
   [[nodiscard]] counters totals() const override { return totals_; }
 
  private:
-  asio::awaitable<result<table_state>> fit(model::relation_ptr table);
+  asio::awaitable<result<table_state>> fit(table_change const& change);
+  // What fits comes to while the table has another name, or belongs to one that the source has dropped.
+  asio::awaitable<result<void>> take_over(model::relation const& before, model::relation const& table);
+  asio::awaitable<result<void>> alter(std::vector<postgres::alteration> const& changes);
+  asio::awaitable<result<void>> keep(std::vector<model::document> const& documents);
+  asio::awaitable<result<bool>> allow_nulls(model::relation const& table);
   // Tables that ensure_table() has not seen in this session, before anything of the batch is applied.
   asio::awaitable<result<void>> know_tables(model::batch const& batch);
   asio::awaitable<result<void>> apply(model::batch const& batch);

@@ -70,6 +70,7 @@ module_destination::~module_destination() = default;
 asio::awaitable<result<recovered>> module_destination::open() {
   struct opened {
     bool transactional = false;
+    bool renames = false;
     recovered progress;
   };
   there_ = std::make_shared<python_side>(options_);
@@ -89,6 +90,7 @@ asio::awaitable<result<recovered>> module_destination::open() {
     there->tables.hold(py::dict());
     there->made.hold(made);
     opened outcome{.transactional = py::hasattr(made, "recover")};
+    if (py::hasattr(made, "renames")) outcome.renames = py::cast<bool>(made.attr("renames"));
     if (!outcome.transactional) return outcome;
     auto const told = py::tuple(made.attr("recover")());
     auto const durable = told.size() == 2 ? to_position(told[0]) : std::nullopt;
@@ -104,6 +106,7 @@ asio::awaitable<result<recovered>> module_destination::open() {
   transactional_ = outcome->transactional;
   options_.can.exactly_once = transactional_;
   options_.can.keeps_documents = transactional_;
+  options_.can.renames = outcome->renames;
   options_.can.splits_transactions = !transactional_;
   options_.can.positions_by_table = !transactional_;
   deliveries_ = {};
@@ -111,9 +114,13 @@ asio::awaitable<result<recovered>> module_destination::open() {
   co_return std::move(outcome->progress);
 }
 
-asio::awaitable<result<table_state>> module_destination::ensure_table(model::relation_ptr table) {
-  auto const ensure = [there = there_, table]() -> result<table_state> {
-    auto const described = python_module::describe(*table);
+asio::awaitable<result<table_state>> module_destination::ensure_table(table_change change) {
+  auto const& table = change.table;
+  auto const ensure = [there = there_, table, replaces = change.before && change.before->oid != table->oid,
+                       copied_again = change.copied_again]() -> result<table_state> {
+    auto described = python_module::describe(*table);
+    described["replaces"] = replaces;
+    described["copied_again"] = copied_again;
     py::object const told = there->made.get().attr("ensure_table")(described);
     there->known()[py::int_(table->oid)] = described;
     table_state state;
@@ -124,6 +131,7 @@ asio::awaitable<result<table_state>> module_destination::ensure_table(model::rel
     if (is_dict) {
       state.created = py::cast<bool>(told.attr("get")("created", false));
       state.has_rows = py::cast<bool>(told.attr("get")("has_rows", false));
+      state.stale = py::cast<bool>(told.attr("get")("stale", false));
     }
     return state;
   };
@@ -132,6 +140,18 @@ asio::awaitable<result<table_state>> module_destination::ensure_table(model::rel
     auto failure = fail(std::move(state));
     if (failure.kind == severity::data) failure.table = table->oid;
     co_return failure;
+  }
+  if (transactional_ && change.documents) {
+    // In the transaction at hand, which goes on as it was.
+    auto const keep = [there = there_, documents = change.documents(state->stale), last = deliveries_.accepted(),
+                       ends = ends_transaction_]() -> result<void> {
+      py::list given;
+      for (auto const& document : documents) given.append(py::make_tuple(document.key, document.value));
+      there->made.get().attr("end_batch")(last.to_text(), given, ends);
+      return result<void>();
+    };
+    auto kept = co_await options_.python->run(keep, options_.call_limit);
+    if (!kept) co_return fail(std::move(kept));
   }
   if (options_.format == config::batch_format::arrow) {
     encoders_.insert_or_assign(table->oid, encode::arrow_encoder(table, options_.arrow));
@@ -179,6 +199,7 @@ result<module_destination::delivery> module_destination::prepare(model::batch& b
 asio::awaitable<result<void>> module_destination::write(model::batch& batch) {
   totals_.rows += batch.rows;
   totals_.bytes += batch.bytes;
+  bool const ends = batch.ends_transaction;
   auto prepared = prepare(batch);
   if (!prepared) co_return fail(std::move(prepared));
   auto const last = prepared->last;
@@ -219,6 +240,7 @@ asio::awaitable<result<void>> module_destination::write(model::batch& batch) {
     co_return failure;
   }
   deliveries_.accepted(last, std::move(parts));
+  ends_transaction_ = ends;
   co_return result<void>();
 }
 

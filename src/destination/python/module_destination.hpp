@@ -48,7 +48,7 @@ class module_destination final : public destination {
     return options_.format == config::batch_format::arrow ? encoding::copy_text : encoding::ndjson;
   }
   asio::awaitable<result<recovered>> open() override;
-  asio::awaitable<result<table_state>> ensure_table(model::relation_ptr table) override;
+  asio::awaitable<result<table_state>> ensure_table(table_change change) override;
   asio::awaitable<result<void>> write(model::batch& batch) override;
   asio::awaitable<result<position>> flush() override;
   asio::awaitable<void> close() override;
@@ -65,6 +65,7 @@ class module_destination final : public destination {
   std::map<std::uint32_t, encode::arrow_encoder> encoders_;
   std::shared_ptr<python_side> there_;
   bool transactional_ = false;
+  bool ends_transaction_ = true;  // what was taken so far does
   std::chrono::steady_clock::time_point asked_{};
   counters totals_;
 };

@@ -95,7 +95,9 @@ asio::awaitable<result<recovered>> snowflake_destination::open() {
 
 // --- tables ----------------------------------------------------------------------------------------------------------
 
-asio::awaitable<result<table_state>> snowflake_destination::ensure_table(model::relation_ptr relation) {
+asio::awaitable<result<table_state>> snowflake_destination::ensure_table(table_change change) {
+  auto const& relation = change.table;
+  if (auto possible = check_change(change); !possible) co_return fail(std::move(possible));
   table_sql const sql(options_.all, relation);
   if (auto checked = sql.check(); !checked) co_return fail(std::move(checked));
   auto const target = sql.names().quoted_target();
@@ -133,6 +135,32 @@ asio::awaitable<result<table_state>> snowflake_destination::ensure_table(model::
   }
   furthest_ = std::max(furthest_, state.furthest);
   co_return state;
+}
+
+// Landing tables and lanes have the table's name, and the rows that wait in them its key: neither can change under
+// them.
+result<void> snowflake_destination::check_change(table_change const& change) const {
+  auto const at = tables_.find(change.table->oid);
+  if (at == tables_.end()) return result<void>();
+  auto const& known = *at->second.relation;
+  auto const& table = *change.table;
+  error failure{severity::data, "destination.table_changed"};
+  failure.table = table.oid;
+  if (known.schema != table.schema || known.name != table.name) {
+    failure.message = fmt::format("{} was renamed to {} at the source", known.quoted_name(), table.quoted_name());
+    failure.hint = fmt::format("The next start copies it under its new name. What it held until then stays in {}.",
+                               at->second.target);
+    return failure;
+  }
+  if (!model::same_key(known, table)) {
+    failure.message = fmt::format("the key of {} changed at the source", table.quoted_name());
+    failure.hint = fmt::format(
+        "The next start copies it afresh. Where columns of the old key may be NULL by now, at Snowflake before that: "
+        "DROP TABLE {};",
+        at->second.target);
+    return failure;
+  }
+  return result<void>();
 }
 
 // True: it was not there.

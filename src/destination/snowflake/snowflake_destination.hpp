@@ -55,7 +55,7 @@ class snowflake_destination final : public destination {
   asio::awaitable<result<recovered>> open() override;
   // Errors besides those of transport and SQL: what snowflake::table_sql and snowflake::lane name,
   // `destination.table_name` (data) where two tables would become one.
-  asio::awaitable<result<table_state>> ensure_table(model::relation_ptr table) override;
+  asio::awaitable<result<table_state>> ensure_table(table_change change) override;
   // `destination.changed_key` (data): a changed key with values left out, where nothing but MERGE could resolve it.
   asio::awaitable<result<void>> write(model::batch& batch) override;
   asio::awaitable<result<position>> flush() override;
@@ -92,6 +92,7 @@ class snowflake_destination final : public destination {
   asio::awaitable<result<bool>> prepare_landing(snowflake::table_sql const& sql);
   asio::awaitable<result<void>> prepare_target(snowflake::table_sql const& sql, table_state& state);
   asio::awaitable<result<void>> run_all(std::vector<std::string> statements);
+  [[nodiscard]] result<void> check_change(table_change const& change) const;
   asio::awaitable<result<bool>> has_rows(std::string count);
   asio::awaitable<result<void>> open_lanes(replicated& table, snowflake::table_names const& names);
 
