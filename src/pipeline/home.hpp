@@ -87,6 +87,7 @@ struct home {
   bool ask_server = false;      // the next status asks the server where it is
   bool stopping = false;        // no new transactions, no new chunks
   bool closing = false;         // the stream has ended: write what is left, make it durable, and return
+  bool look_wanted = false;     // the catalog is to be asked at once, and all of it
   bool written_out = false;     // the writer has done that
   bool waits_for_room = false;  // the stream does not read because the destination is behind
   std::chrono::steady_clock::time_point last_heard{};  // when the server last sent anything

@@ -223,6 +223,7 @@ asio::awaitable<result<void>> session::watch() {
   auto moved = core_->received;
   auto moved_at = std::chrono::steady_clock::now();
   bool told = false;
+  bool looked_at_end = false;
   while (!core_->written_out) {
     show_progress(false);
     if (!told && core_->caught_up() && core_->idle()) {
@@ -237,7 +238,11 @@ asio::awaitable<result<void>> session::watch() {
                       "The connection is given up and made anew."};
     }
     if (around_.once && !core_->stopping && copier_->finished()) {
-      if (core_->received >= fence_ && !core_->cursor.in_transaction() && core_->seen.empty()) {
+      bool const there = core_->received >= fence_ && !core_->cursor.in_transaction() && core_->seen.empty();
+      if (there && !looked_at_end) {
+        // Changes without a row behind them are in no message.
+        looked_at_end = core_->look_wanted = true;
+      } else if (there && !core_->look_wanted) {
         core_->flush_wanted = true;
         core_->writer_wake.notify();
         if (core_->idle()) {
@@ -274,7 +279,8 @@ asio::awaitable<result<void>> session::look_around() {
   auto asked = std::chrono::steady_clock::now();
   while (!core_->stopping) {
     auto const now = std::chrono::steady_clock::now();
-    if (now < asked + pause || core_->received == looked || !core_->caught_up()) {
+    bool const due = core_->look_wanted || (now >= asked + pause && core_->received != looked);
+    if (!due || !core_->caught_up()) {
       co_await runtime::pause(milliseconds(100));
       continue;
     }
@@ -292,13 +298,14 @@ asio::awaitable<result<void>> session::look_around() {
       if (!answer && answer.error().kind == severity::retry) co_return fail(std::move(answer));
       if (answer) found = std::move(*answer);
     }
-    if (!found.empty() && found == stamp) {
+    if (!found.empty() && found == stamp && !core_->look_wanted) {
       core_->tables.each([&](replicated_table& table) { table.latest.seen = std::max(table.latest.seen, before); });
     } else if (auto compared = co_await compare_tables(); !compared) {
       // Tables that go while they are looked at: the next look finds them gone.
       if (compared.error().kind == severity::retry) co_return compared;
       found.clear();
     }
+    core_->look_wanted = false;
     stamp = core_->seen.empty() ? std::move(found) : std::string();
     // A catalog of many tables takes its time: at most a fiftieth of the server's goes into this.
     pause = std::max(least_between_looks, 50 * std::chrono::ceil<milliseconds>(std::chrono::steady_clock::now() - now));
