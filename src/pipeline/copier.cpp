@@ -411,6 +411,7 @@ asio::awaitable<result<void>> copier::run_whole(worker& one, std::shared_ptr<tas
         home_core_, [this, id, snapshot = std::move(snapshot)]() mutable { return judge(id, std::move(snapshot)); });
   };
   auto take_piece = [this, id, &copy](chunk_answer piece) -> asio::awaitable<result<bool>> {
+    if (!chunks_.contains(id)) co_return false;  // truncated or given up while the piece was on its way
     copy.piece_of = id;
     copy.piece = std::move(piece);
     emit_ready();
