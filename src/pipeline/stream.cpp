@@ -336,7 +336,13 @@ asio::awaitable<result<void>> stream::relation(pgoutput::relation const& message
     if (table == nullptr) co_return result<void>();  // left out by source.tables
   }
   auto const commit = core_.cursor.commit_lsn();
-  if (table->stopped || table->leaves_to_copy(commit, xid_)) co_return result<void>();
+  if (table->stopped) co_return result<void>();
+  if (table->leaves_to_copy(commit, xid_)) {
+    // The rows of this transaction are the copy's. The server does not say again what later ones look like, though,
+    // when they look like these.
+    if (matches(*table->schema.relation, message)) follow(*table);
+    co_return result<void>();
+  }
   // What the destination has already it has with every change up to there.
   bool const delivered = core_.cursor.upcoming() <= core_.recovered;
   bool const looked = commit < table->latest.seen && matches(*table->latest.relation, message);
