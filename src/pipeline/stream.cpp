@@ -60,6 +60,7 @@ model::relation from_message(pgoutput::relation const& message, model::relation 
   made.schema = message.schema;
   made.name = message.name;
   made.identity = static_cast<model::replica_identity>(message.replica_identity);
+  made.computed = known.computed;
   bool const flags_name_key = made.identity != model::replica_identity::full;
   for (auto const& column : message.columns) {
     model::column c;
@@ -289,7 +290,7 @@ result<void> stream::update(pgoutput::update const& message) {
   auto* const table = table_of(message.oid);
   if (table == nullptr) return result<void>();
   auto const& key = table->target->table()->key;
-  if (key.empty()) {
+  if (!can_find(*table, message.old_kind)) {
     core_.stop_table(*table, copier::no_key_error(*table, "an UPDATE"));
     return result<void>();
   }
@@ -310,9 +311,10 @@ result<void> stream::update(pgoutput::update const& message) {
     row = completed_;
     partial = has_unchanged(row);
   }
-  bool const rekeyed = message.old_kind != pgoutput::old_row::none && std::any_of(key.begin(), key.end(), [&](auto i) {
+  bool const differs = message.old_kind != pgoutput::old_row::none && std::any_of(key.begin(), key.end(), [&](auto i) {
                          return !same_value(message.old_values[i], row[i]);
                        });
+  bool const rekeyed = differs || key.empty();
   if (table->open_chunks > 0) {
     touch(*table, row);
     if (rekeyed) touch(*table, message.old_values);
@@ -322,8 +324,7 @@ result<void> stream::update(pgoutput::update const& message) {
   if (partial && table->copying()) copies_.want_row(*table, row, xid_);
   if (!rekeyed) return emit(*table, operation::update, at, {}, row);
   if (partial) return emit(*table, operation::rekey, at, message.old_values, row);
-  if (auto removed = emit(*table, operation::remove, at, message.old_values, {}); !removed || table->stopped)
-    return removed;
+  if (auto removed = emit_removal(*table, at, message.old_values); !removed || table->stopped) return removed;
   return emit(*table, operation::insert, {at.commit, at.ordinal + 1}, {}, row);
 }
 
@@ -331,12 +332,25 @@ result<void> stream::remove(pgoutput::remove const& message) {
   auto const at = core_.cursor.next_row();
   auto* const table = table_of(message.oid);
   if (table == nullptr) return result<void>();
-  if (table->target->table()->key.empty()) {
+  if (!can_find(*table, message.old_kind)) {
     core_.stop_table(*table, copier::no_key_error(*table, "a DELETE"));
     return result<void>();
   }
   if (table->open_chunks > 0) touch(*table, message.old_values);
-  return emit(*table, operation::remove, at, message.old_values, {});
+  return emit_removal(*table, at, message.old_values);
+}
+
+bool stream::can_find(replicated_table const& table, pgoutput::old_row sent) const {
+  return !table.target->table()->key.empty() ||
+         (sent == pgoutput::old_row::full && core_.destination.what_it_can().finds_by_value);
+}
+
+result<void> stream::emit_removal(replicated_table& table, position at, pgoutput::tuple old_values) {
+  if (!table.target->table()->key.empty() || !table.copying()) {
+    return emit(table, operation::remove, at, old_values, {});
+  }
+  copies_.remove_later(table, commit_time_, old_values);
+  return result<void>();
 }
 
 result<void> stream::truncate(pgoutput::truncate const& message) {

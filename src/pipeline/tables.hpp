@@ -31,6 +31,9 @@ struct replicated_table {
   [[nodiscard]] bool copying() const {
     return progress.state == copy_state::running || progress.state == copy_state::pending;
   }
+  [[nodiscard]] bool partitioned() const {
+    return facts.parts.empty() || facts.parts.front().oid != facts.relation->oid;
+  }
   [[nodiscard]] std::string name() const { return facts.relation->quoted_name(); }
 };
 
