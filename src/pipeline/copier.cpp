@@ -661,6 +661,12 @@ void copier::relieve() {
   }
 }
 
+void copier::stop_recording() {
+  bool const over = finished() && core_.reconciler.open_chunks() == 0;
+  // Where commits may wait, what was emitted has to be known for the next copy, too.
+  if (over && !core_.server.commits_may_wait && !core_.keep_recording) core_.reconciler.stop_recording();
+}
+
 void copier::check_done(table_copy& copy) {
   auto& progress = copy.table.progress;
   // Transactions that come again may want rows by their keys: not done before they have.
@@ -673,9 +679,7 @@ void copier::check_done(table_copy& copy) {
                                  {"rows", static_cast<std::int64_t>(progress.rows)}});
     }
     core_.settled.notify();
-    // Where commits may wait, what was emitted has to be known for the next copy, too.
-    bool const over = finished() && core_.reconciler.open_chunks() == 0;
-    if (over && !core_.server.commits_may_wait && !core_.keep_recording) core_.reconciler.stop_recording();
+    stop_recording();
   }
   core_.record_progress(copy.table);
 }

@@ -42,6 +42,8 @@ class copier {
   // Copies new partitions of a table whose copy is done, and tells of the others. What the stream has emitted has been
   // recorded for a while (or nothing was emitted yet).
   void partitions_changed(replicated_table& table, std::vector<catalog::storage> now);
+  // Forgets what the stream has emitted, unless some copy still has to know it.
+  void stop_recording();
   // Reads chunks until home::stopping. Errors: what a worker could not get over.
   asio::awaitable<result<void>> run();
   // Every table is copied (or given up), and no row is waiting to be read by its key.

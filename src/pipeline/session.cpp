@@ -279,7 +279,9 @@ asio::awaitable<result<void>> session::look_at_partitions() {
     copier_->partitions_changed(*table, std::move(now));
   }
   repartitioned_ = std::move(seen);
-  core_->keep_recording = !repartitioned_.empty();
+  bool const recorded = std::exchange(core_->keep_recording, !repartitioned_.empty());
+  if (recorded && !core_->keep_recording)
+    copier_->stop_recording();  // else it would go on where nothing is to be copied
   co_return result<void>();
 }
 
