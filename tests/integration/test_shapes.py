@@ -337,7 +337,7 @@ def test_case_19_truncate(world, to):
 @both
 @pytest.mark.parametrize("key", ["PRIMARY KEY (n)", "", "FULL"])
 def test_case_19_truncate_of_a_table_under_copy(world, to, key):
-    rows = 20_000
+    rows = 60_000
     world.sql(
         f"CREATE TABLE t (n int, body text{', ' + key if key not in ('', 'FULL') else ''});"
         f"INSERT INTO t SELECT n, repeat('x', 100) FROM generate_series(1, {rows}) n"
