@@ -25,6 +25,8 @@ struct source_config {
   std::chrono::milliseconds heartbeat = std::chrono::seconds(10);  // zero: none
   binary_mode binary = binary_mode::automatic;
   bool failover_slot = false;
+  bool sequences = false;
+  std::chrono::milliseconds sequences_every = std::chrono::seconds(60);
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);
 
   friend bool operator==(source_config const&, source_config const&) = default;

@@ -12,6 +12,7 @@
 #include "base/lsn.hpp"
 #include "encode/ndjson.hpp"
 #include "model/batch.hpp"
+#include "model/sequence.hpp"
 
 namespace etl::destination {
 
@@ -35,6 +36,7 @@ struct capabilities {
   bool fills_columns = false;        // a column that is added gets the values that the source's old rows have in it
   bool renames = false;              // renamed tables and columns keep what they hold
   bool row_origins = false;          // wants model::table_rows::origins
+  bool finds_by_value = false;       // takes removals of tables without a key: the whole old row, of which one goes
   std::uint16_t lanes = 1;           // a table: the rows of each lane are in order and apart (table_rows::lane)
   std::size_t max_rows = 0;          // good defaults for [batch]
   std::size_t max_bytes = 0;
@@ -94,6 +96,11 @@ class destination {
   virtual void adapt(encode::ndjson_options& options) const { (void)options; }
 
   virtual asio::awaitable<result<recovered>> open() = 0;
+  // ensure_table() follows for each of these: a destination may look at all of them in one go.
+  virtual asio::awaitable<result<void>> expect_tables(std::vector<model::relation_ptr> tables) {
+    (void)tables;
+    co_return result<void>();
+  }
   // Creates the table or makes it fit; called before the first row of each schema version, in stream order, possibly
   // inside a source transaction (then as part of it where DDL is transactional).
   virtual asio::awaitable<result<table_state>> ensure_table(table_change change) = 0;
@@ -109,6 +116,12 @@ class destination {
   // Everything is durable and the run is over: brings what readers see up to it, where that lags behind. Only where
   // somebody waits for it (`run --once`).
   virtual asio::awaitable<result<void>> catch_up() { co_return result<void>(); }
+  // Brings sequences to the source's values, and makes those that are missing. Never inside a transaction of the
+  // source's that was written by half.
+  virtual asio::awaitable<result<void>> set_sequences(std::vector<model::sequence> sequences) {
+    (void)sequences;
+    co_return result<void>();
+  }
   // Lets go of connections and files, with a deadline of its own; never fails, never throws.
   virtual asio::awaitable<void> close() = 0;
 

@@ -48,8 +48,12 @@ void append_key(buffer& out, pgoutput::tuple row, std::vector<std::uint16_t> con
 
 result<void> encode_copy_row(buffer& out, model::relation const& table, model::operation kind,
                              pgoutput::tuple old_values, pgoutput::tuple new_row) {
-  if (auto wrong = check_shape(table, kind, old_values, new_row, false)) return *std::move(wrong);
-  if (kind == model::operation::remove || kind == model::operation::rekey) append_key(out, old_values, table.key);
+  if (auto wrong = check_shape(table, kind, old_values, new_row)) return *std::move(wrong);
+  if (kind == model::operation::remove && table.key.empty()) {
+    append_row(out, old_values);
+  } else if (kind == model::operation::remove || kind == model::operation::rekey) {
+    append_key(out, old_values, table.key);
+  }
   if (kind != model::operation::remove) append_row(out, new_row);
   return result<void>();
 }

@@ -16,8 +16,8 @@ inline constexpr std::int32_t copy_null = -1;
 inline constexpr std::int32_t copy_unchanged = -2;
 
 // Appends one row: insert, update and copy as a tuple of all columns; remove as a tuple of the key's columns alone, in
-// key order; rekey as the tuple of the old key, and behind it that of the new row.
-// Errors: data.no_key for a remove or rekey of a table without a key; severity `bug` for a row that does not fit the
+// key order, and of all columns where the table has no key; rekey as the tuple of the old key, and behind it that of
+// the new row. Errors: data.no_key for a rekey of a table without a key; severity `bug` for a row that does not fit the
 // relation. Then nothing was appended.
 [[nodiscard]] result<void> encode_copy_row(buffer& out, model::relation const& table, model::operation kind,
                                            pgoutput::tuple old_values, pgoutput::tuple new_row);

@@ -153,7 +153,7 @@ void ndjson_encoder::set_commit_time(std::int64_t commit_time) {
 
 result<void> ndjson_encoder::encode(buffer& out, operation kind, position at, std::int64_t commit_time,
                                     pgoutput::tuple old_values, pgoutput::tuple new_row) {
-  if (auto wrong = check_shape(*table_, kind, old_values, new_row, true)) return *std::move(wrong);
+  if (auto wrong = check_shape(*table_, kind, old_values, new_row)) return *std::move(wrong);
   if (!names_are_valid_) return to_error({.why = problem::reason::encoding});
   if (commit_time != commit_time_) set_commit_time(commit_time);
 

@@ -25,10 +25,10 @@ error wrong_width(model::relation const& table, std::size_t found) {
 }  // namespace
 
 std::optional<error> check_shape(model::relation const& table, model::operation kind, pgoutput::tuple old_values,
-                                 pgoutput::tuple new_row, bool whole_rows) {
+                                 pgoutput::tuple new_row) {
   bool const removes = kind == model::operation::remove;
   bool const rekeys = kind == model::operation::rekey;
-  if ((rekeys || (removes && !whole_rows)) && table.key.empty()) return no_key(table);
+  if (rekeys && table.key.empty()) return no_key(table);
   if ((rekeys || removes) && old_values.size() != table.columns.size()) return wrong_width(table, old_values.size());
   if (!removes && new_row.size() != table.columns.size()) return wrong_width(table, new_row.size());
   return std::nullopt;

@@ -10,9 +10,8 @@
 namespace etl::encode {
 
 // What makes a row unfit for any encoder: tuples that have not as many values as the relation has columns (a bug), or a
-// key that is asked for where there is none. A table without a key can have its old row removed only where
-// `whole_rows` says that the encoding has a form for it.
+// key that is asked for where there is none. (Without a key a removal holds the whole old row.)
 [[nodiscard]] std::optional<error> check_shape(model::relation const& table, model::operation kind,
-                                               pgoutput::tuple old_values, pgoutput::tuple new_row, bool whole_rows);
+                                               pgoutput::tuple old_values, pgoutput::tuple new_row);
 
 }  // namespace etl::encode

@@ -43,6 +43,13 @@ struct type_definition {
   std::vector<std::string> labels;  // of an enum, in order
 };
 
+// A column whose values the server computes from the row's others. They are not in the stream (before PostgreSQL 18, or
+// where the publication does not ask for them), so a destination has them only where it computes them itself.
+struct computed_column {
+  model::column column;
+  std::string expression;  // SQL, with names qualified
+};
+
 // Which old values UPDATE and DELETE carry (pg_class.relreplident).
 enum class replica_identity : char { by_default = 'd', nothing = 'n', full = 'f', index = 'i' };
 
@@ -61,6 +68,8 @@ struct relation {
   // Those that the columns are made of and that are not built in, each behind the ones that it is made of itself. As
   // the catalog had them when this was made: an enum may have got labels since.
   std::vector<type_definition> types;
+  // Generated columns that are not among `columns`, though everything that they are computed from is.
+  std::vector<computed_column> computed;
 
   // "schema"."name", quoted as SQL needs it; for SQL, logs and errors.
   [[nodiscard]] std::string quoted_name() const;

@@ -86,6 +86,7 @@ void batch_builder::add_chunk(chunk_rows chunk, position first) {
     model::table_rows made{.table = std::move(chunk.table),
                            .bytes = std::move(chunk.bytes),
                            .rows = std::move(chunk.rows),
+                           .only_new = !chunk.removals,
                            .copied = true,
                            .first = first,
                            .last = last};
@@ -122,6 +123,7 @@ void batch_builder::add_by_lane(model::table_rows rows, std::vector<model::key_h
     if (part.rows.empty()) continue;
     part.table = rows.table;
     part.lane = lane;
+    part.only_new = rows.only_new;
     part.copied = true;
     current_.steps.emplace_back(std::move(part));
   }

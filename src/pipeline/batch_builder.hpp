@@ -13,12 +13,14 @@
 
 namespace etl::pipeline {
 
-// The rows of one copy chunk, encoded by a worker; positions are filled in when the chunk is emitted.
+// The rows of one copy chunk, encoded by a worker; positions are filled in when the chunk is emitted. Or rows of a
+// table without a key that the stream removed while it was copied: these go out behind the last chunk.
 struct chunk_rows {
   model::relation_ptr table;
   buffer bytes;
   std::vector<model::row> rows;
   std::vector<model::key_hash> hashes;  // of each row's key; empty for tables without one
+  bool removals = false;
 };
 
 struct batch_limits {

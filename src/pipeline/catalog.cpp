@@ -75,7 +75,7 @@ struct described {
   model::relation relation;
   char kind = 'r';
   std::string row_filter;
-  std::vector<std::string> column_list;  // empty: all
+  std::vector<std::string> column_list;  // from 15 on
   bool filtered = true;                  // every publication that carries its inserts filters the rows
   table::events published;
   bool moves_published = true;
@@ -118,18 +118,21 @@ asio::awaitable<result<void>> read_columns(pg::connection& source, std::map<std:
                   "a.atthasmissing, CASE WHEN a.atthasmissing AND t.typdelim = ',' THEN "
                   "(a.attmissingval::text::text[])[1] END, a.xmin "
                   "FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN {} "
-                  "WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' "
+                  "WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped AND {} "
                   "ORDER BY a.attrelid, a.attnum",
                   fmt::format(fmt::runtime(type_columns_sql), fmt::arg("type", "a.atttypid"),
                               fmt::arg("modifier", "a.atttypmod")),
-                  base_type_sql),
+                  base_type_sql,
+                  // From 18 on a publication may send stored ones; then it lists them.
+                  source.server_version() >= 180000 ? "a.attgenerated <> 'v'" : "a.attgenerated = ''"),
       {oids}, "reading the tables' columns");
   if (!columns) co_return fail(std::move(columns));
+  bool const knows_lists = source.server_version() >= 150000;
   for (std::size_t row = 0; row < columns->size(); ++row) {
     auto& table = tables.at(oid_at(*columns, row, 0));
     model::column column;
     column.name = columns->text(row, 1);
-    if (!table.column_list.empty() &&
+    if (knows_lists &&
         std::find(table.column_list.begin(), table.column_list.end(), column.name) == table.column_list.end()) {
       continue;
     }
@@ -142,6 +145,43 @@ asio::awaitable<result<void>> read_columns(pg::connection& source, std::map<std:
     if (!columns->is_null(row, 12)) column.fill = columns->text(row, 12);
     column.stamp = oid_at(*columns, row, 13);
     table.relation.columns.push_back(std::move(column));
+  }
+  co_return result<void>();
+}
+
+asio::awaitable<result<void>> read_computed_columns(pg::connection& source, std::map<std::uint32_t, described>& tables,
+                                                    std::string const& oids) {
+  auto computed = co_await source.query(
+      fmt::format("SELECT a.attrelid, a.attname, pg_get_expr(d.adbin, d.adrelid), "
+                  "  (SELECT string_agg(DISTINCT p.refobjsubid::text, ' ') FROM pg_depend p "
+                  "   WHERE p.refclassid = 'pg_class'::regclass AND p.refobjid = a.attrelid "
+                  "   AND p.refobjsubid NOT IN (0, a.attnum) "
+                  "   AND (p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid "
+                  "     OR p.classid = 'pg_class'::regclass AND p.objid = a.attrelid AND p.objsubid = a.attnum)), {} "
+                  "FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum "
+                  "JOIN pg_type t ON t.oid = a.atttypid JOIN {} "
+                  "WHERE a.attrelid = ANY($1::oid[]) AND NOT a.attisdropped AND a.attgenerated <> '' "
+                  "ORDER BY a.attrelid, a.attnum",
+                  fmt::format(fmt::runtime(type_columns_sql), fmt::arg("type", "a.atttypid"),
+                              fmt::arg("modifier", "a.atttypmod")),
+                  base_type_sql),
+      {oids}, "reading the tables' generated columns");
+  if (!computed) co_return fail(std::move(computed));
+  for (std::size_t row = 0; row < computed->size(); ++row) {
+    auto& found = tables.at(oid_at(*computed, row, 0)).relation;
+    auto const replicated = [&](auto const& is_it) {
+      return std::any_of(found.columns.begin(), found.columns.end(), is_it);
+    };
+    auto const uses = numbers(computed->text(row, 3));
+    bool const complete = std::all_of(uses.begin(), uses.end(), [&](auto attribute) {
+      return replicated([&](auto const& c) { return c.attribute_number == attribute; });
+    });
+    if (!complete || replicated([&](auto const& c) { return c.name == computed->text(row, 1); })) continue;
+    model::computed_column one;
+    one.column.name = computed->text(row, 1);
+    one.expression = computed->text(row, 2);
+    read_type(*computed, row, 4, one.column);
+    found.computed.push_back(std::move(one));
   }
   co_return result<void>();
 }
@@ -188,7 +228,7 @@ asio::awaitable<result<std::vector<table>>> select_published(pg::connection& sou
                   "{} WHERE t.pubname = ANY($1::text[]) AND c.relpersistence = 'p' AND ($2::oid IS NULL OR c.oid = $2) "
                   "ORDER BY n.nspname, c.relname{}",
                   knows_filters ? "t.rowfilter, a.name" : "NULL, NULL",
-                  knows_filters ? "CROSS JOIN LATERAL unnest(t.attnames) WITH ORDINALITY AS a(name, n)" : "",
+                  knows_filters ? "LEFT JOIN LATERAL unnest(t.attnames) WITH ORDINALITY AS a(name, n) ON true" : "",
                   knows_filters ? ", t.pubname, a.n" : ""),
       {array_literal(publications), only ? std::optional(fmt::format("{}", *only)) : std::nullopt},
       "reading the publication's tables");
@@ -234,6 +274,7 @@ asio::awaitable<result<std::vector<table>>> select_published(pg::connection& sou
   std::vector<model::relation*> relations;
   for (auto& [oid, table] : tables) relations.push_back(&table.relation);
   if (auto defined = co_await pg::define_types(source, relations); !defined) co_return fail(std::move(defined));
+  if (auto read = co_await read_computed_columns(source, tables, oids); !read) co_return fail(std::move(read));
   auto heaps = co_await read_storage(source, oids);
   if (!heaps) co_return fail(std::move(heaps));
 
@@ -316,6 +357,22 @@ asio::awaitable<result<std::vector<candidate>>> list_tables(pg::connection& sour
   co_return found;
 }
 
+asio::awaitable<result<std::vector<candidate>>> list_unlogged(pg::connection& source) {
+  auto answer = co_await source.query(
+      "SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+      "WHERE c.relkind IN ('r', 'p') AND c.relpersistence IN ('u', 't') AND n.nspname <> 'etl_stream' "
+      "ORDER BY n.nspname, c.relname",
+      "looking for unlogged tables");
+  if (!answer) co_return fail(std::move(answer));
+  std::vector<candidate> found;
+  for (std::size_t row = 0; row < answer->size(); ++row) {
+    found.push_back({.oid = oid_at(*answer, row, 0),
+                     .schema = std::string(answer->text(row, 1)),
+                     .name = std::string(answer->text(row, 2))});
+  }
+  co_return found;
+}
+
 asio::awaitable<result<std::vector<publication>>> find_publications(pg::connection& source,
                                                                     std::vector<std::string> names) {
   auto answer = co_await source.query(
@@ -334,6 +391,11 @@ asio::awaitable<result<std::vector<publication>>> find_publications(pg::connecti
 asio::awaitable<result<std::vector<table>>> published_tables(pg::connection& source,
                                                              std::vector<std::string> publications) {
   return read_published(source, std::move(publications), std::nullopt);
+}
+
+asio::awaitable<result<std::map<std::uint32_t, std::vector<storage>>>> find_storage(pg::connection& source,
+                                                                                    std::vector<std::uint32_t> tables) {
+  co_return co_await read_storage(source, array_literal(tables));
 }
 
 asio::awaitable<result<std::optional<table>>> published_table(pg::connection& source,
@@ -395,8 +457,9 @@ result<void> explain_publication_error(result<pg::rows>&& outcome, std::string c
 
 asio::awaitable<result<void>> create_publication(pg::connection& source, std::string const& name,
                                                  std::span<candidate const> tables, bool only_inserts) {
-  auto const sql = fmt::format("CREATE PUBLICATION {} FOR TABLE {}{}", model::quote_identifier(name),
-                               table_list(tables), only_inserts ? " WITH (publish = 'insert, truncate')" : "");
+  auto const sql = fmt::format("CREATE PUBLICATION {} FOR TABLE {} WITH ({}publish_via_partition_root = true)",
+                               model::quote_identifier(name), table_list(tables),
+                               only_inserts ? "publish = 'insert, truncate', " : "");
   co_return explain_publication_error(co_await source.query(sql, "creating the publication"), sql);
 }
 
@@ -425,6 +488,55 @@ asio::awaitable<result<void>> describe_types(pg::connection& source, std::vector
   }
   for (std::size_t i = 0; i < columns.size(); ++i) read_type(*answer, i, 0, columns[i]);
   co_return result<void>();
+}
+
+asio::awaitable<result<std::vector<model::sequence>>> read_sequences(pg::connection& source,
+                                                                     std::vector<std::uint32_t> tables,
+                                                                     std::vector<std::string>& hidden) {
+  auto listed = co_await source.query(
+      "SELECT n.nspname, c.relname, format('AS %s INCREMENT BY %s MINVALUE %s MAXVALUE %s START WITH %s CACHE %s %s', "
+      "  format_type(s.seqtypid, NULL), s.seqincrement, s.seqmin, s.seqmax, s.seqstart, s.seqcache, "
+      "  CASE WHEN s.seqcycle THEN 'CYCLE' ELSE 'NO CYCLE' END), has_sequence_privilege(c.oid, 'SELECT') "
+      "FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+      "LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid "
+      "  AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i') "
+      "WHERE c.relpersistence = 'p' AND (d.refobjid = ANY ($1::oid[]) OR d.refobjid IS NULL "
+      "  AND c.relnamespace IN (SELECT relnamespace FROM pg_class WHERE oid = ANY ($1::oid[])) "
+      "OR EXISTS (SELECT 1 FROM pg_depend u JOIN pg_attrdef a ON a.oid = u.objid WHERE u.classid = "
+      "'pg_attrdef'::regclass "
+      "  AND u.refclassid = 'pg_class'::regclass AND u.refobjid = c.oid AND a.adrelid = ANY ($1::oid[]))) "
+      "ORDER BY n.nspname, c.relname",
+      {array_literal(tables)}, "listing the sequences");
+  if (!listed) co_return fail(std::move(listed));
+  std::vector<model::sequence> found;
+  for (std::size_t row = 0; row < listed->size(); ++row) {
+    model::sequence one{.schema = std::string(listed->text(row, 0)),
+                        .name = std::string(listed->text(row, 1)),
+                        .definition = std::string(listed->text(row, 2)),
+                        .last_value = {}};
+    if (listed->flag(row, 3)) {
+      found.push_back(std::move(one));
+    } else {
+      hidden.push_back(one.quoted_name());
+    }
+  }
+  // The locks of so many sequences are held at once.
+  constexpr std::size_t at_once = 100;
+  for (std::size_t first = 0; first < found.size(); first += at_once) {
+    std::vector<std::string> texts;
+    for (auto i = first; i < std::min(first + at_once, found.size()); ++i) {
+      texts.push_back(fmt::format("SELECT last_value, is_called FROM {}", found[i].quoted_name()));
+    }
+    std::vector<pg::statement> statements;
+    for (auto const& text : texts) statements.push_back({.sql = text, .name = {}, .parameters = {}});
+    auto values = co_await source.pipeline(statements, "reading sequences");
+    if (!values) co_return fail(std::move(values));
+    for (std::size_t i = 0; i < values->size(); ++i) {
+      found[first + i].last_value = (*values)[i].text(0, 0);
+      found[first + i].is_called = (*values)[i].flag(0, 1);
+    }
+  }
+  co_return found;
 }
 
 asio::awaitable<result<std::optional<slot>>> find_slot(pg::connection& source, std::string const& name) {

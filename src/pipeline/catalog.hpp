@@ -3,6 +3,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +13,7 @@
 #include "base/error.hpp"
 #include "base/lsn.hpp"
 #include "model/relation.hpp"
+#include "model/sequence.hpp"
 #include "pg/connection.hpp"
 
 // What the source's catalog says. Every function runs SQL on a metadata connection of the home core, changes nothing
@@ -76,6 +78,9 @@ struct candidate {
 // Permanent ordinary and partitioned tables of user schemas; partitions only by their root.
 asio::awaitable<result<std::vector<candidate>>> list_tables(pg::connection& source);
 
+// Those that are unlogged or temporary, partitions included.
+asio::awaitable<result<std::vector<candidate>>> list_unlogged(pg::connection& source);
+
 struct publication {
   std::string name;
   bool all_tables = false;
@@ -95,6 +100,9 @@ asio::awaitable<result<std::optional<table>>> published_table(pg::connection& so
 asio::awaitable<result<void>> wait_for_changes(pg::connection& source, std::uint32_t oid);
 // A text that is another as soon as one of the published tables was changed, or which they are.
 asio::awaitable<result<std::string>> published_stamp(pg::connection& source, std::vector<std::string> publications);
+// The heaps of these tables as they are now, by table; nothing for a partitioned table without partitions.
+asio::awaitable<result<std::map<std::uint32_t, std::vector<storage>>>> find_storage(pg::connection& source,
+                                                                                    std::vector<std::uint32_t> tables);
 // Creates a publication of these tables. Writes to the source.
 asio::awaitable<result<void>> create_publication(pg::connection& source, std::string const& name,
                                                  std::span<candidate const> tables, bool only_inserts);
@@ -103,6 +111,12 @@ asio::awaitable<result<void>> add_to_publication(pg::connection& source, std::st
 
 // Fills in what a Relation message cannot say of its types (names, kinds, base types), from their OIDs and modifiers.
 asio::awaitable<result<void>> describe_types(pg::connection& source, std::vector<model::column>& columns);
+
+// The sequences that belong to these tables or that their defaults use, and those that belong to none and are in the
+// schema of one, with their values. `hidden` gets the names of those that the role may not read.
+asio::awaitable<result<std::vector<model::sequence>>> read_sequences(pg::connection& source,
+                                                                     std::vector<std::uint32_t> tables,
+                                                                     std::vector<std::string>& hidden);
 
 struct slot {
   std::string plugin;

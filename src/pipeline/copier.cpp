@@ -49,6 +49,7 @@ struct copier::table_copy {
   std::optional<chunk_answer> piece;  // of a whole copy, waiting for its turn
   std::uint64_t piece_of = 0;         // that copy's chunk
   bool reopened = false;              // had been done: only wanted rows are left to read
+  chunk_rows removed_since;           // of a whole copy: what has to go when all of it is there
 
   [[nodiscard]] bool nothing_left() const {
     return !stale && !ahead && todo.empty() && ranges_out == 0 && wanted.empty() && keys_out == 0 && !piece;
@@ -99,7 +100,7 @@ error copier::no_key_error(replicated_table const& table, std::string_view event
       fmt::format("{} on {} cannot be replicated: the table has no key to find the row by", event, table.name())};
   failure.hint = fmt::format(
       "Give it a primary key, or a unique index named by ALTER TABLE {} REPLICA IDENTITY USING INDEX …; "
-      "the next start copies it again",
+      "the next start copies it again.",
       table.name());
   failure.table = table.facts.relation->oid;
   return failure;
@@ -155,6 +156,7 @@ void copier::start(replicated_table& table, bool empty_first) {
 
   if (copy.whole) {
     table.seen_by_copy.emplace();
+    copy.removed_since = {};
     copy.todo.push_back({});
   } else {
     table.seen_by_copy.reset();
@@ -169,6 +171,59 @@ void copier::start(replicated_table& table, bool empty_first) {
   core_.reconciler.start_recording();
   copy.to_begin = true;
   if (caught_up_ && !core_.cursor.in_transaction()) begin(copy);
+}
+
+bool copier::partitions_differ(replicated_table const& table, std::vector<catalog::storage> const& now) {
+  auto const& known = table.progress.parts;
+  return known.size() != now.size() || !std::ranges::all_of(now, [&](auto const& heap) {
+           return std::ranges::any_of(known,
+                                      [&](auto const& p) { return p.oid == heap.oid && p.filenode == heap.filenode; });
+         });
+}
+
+void copier::partitions_changed(replicated_table& table, std::vector<catalog::storage> now) {
+  auto const tell = [&](std::string_view what, std::string const& partition) {
+    log::warning(what,
+                 {{"pipeline", core_.config().name},
+                  {"table", table.name()},
+                  {"partition", partition},
+                  {"hint", fmt::format("Delete them there; or run TRUNCATE {}; there, and start once with copy.mode "
+                                       "= \"always\".",
+                                       table.name())}});
+  };
+  auto& known = table.progress.parts;
+  std::vector<part_progress> parts;
+  bool added = false;
+  for (auto const& heap : now) {
+    auto const at = std::ranges::find(known, heap.oid, &part_progress::oid);
+    auto const blocks = std::max(heap.blocks, 1u);
+    if (at != known.end() && at->filenode != heap.filenode) {
+      tell(
+          "a partition was truncated, or rewritten as by VACUUM FULL; if truncated, its rows are still at the "
+          "destination",
+          heap.quoted_name);
+    }
+    added = added || at == known.end();
+    if (at == known.end() && !table.facts.relation->key.empty()) continue;  // to be copied
+    parts.push_back({heap.oid, heap.filenode, blocks, {}});
+    parts.back().done.add(0, blocks);
+  }
+  for (auto const& part : known) {
+    if (std::ranges::find(now, part.oid, &catalog::storage::oid) != now.end()) continue;
+    auto const was = std::ranges::find(table.facts.parts, part.oid, &catalog::storage::oid);
+    tell("a partition was detached or dropped; its rows are still at the destination",
+         was == table.facts.parts.end() ? fmt::format("OID {}", part.oid) : was->quoted_name);
+  }
+  known = std::move(parts);
+  table.facts.parts = std::move(now);
+  if (added && table.facts.relation->key.empty()) {
+    tell("a partition is new; without a key, rows that it had before cannot be copied by themselves", "");
+  } else if (added) {
+    log::info("a partition is new and is copied", {{"pipeline", core_.config().name}, {"table", table.name()}});
+    if (auto* const copy = find(table.facts.relation->oid); copy != nullptr) abandon_all(*copy);
+    start(table);
+  }
+  core_.record_progress(table);
 }
 
 bool copier::finished() const {
@@ -419,6 +474,7 @@ asio::awaitable<result<void>> copier::run_whole(worker& one, std::shared_ptr<tas
     if (!chunks_.contains(id)) co_return false;  // truncated or given up while the piece was on its way
     copy.piece_of = id;
     copy.piece = std::move(piece);
+    pieces_.push_back(&copy);
     emit_ready();
     while (copy.piece && !core_.stopping && chunks_.contains(id)) co_await core_.copier_wake.wait();
     co_return !copy.piece && !core_.stopping && chunks_.contains(id);
@@ -513,15 +569,17 @@ void copier::emit_ready() {
   for (auto& [oid, copy] : copies_) {
     if (caught_up_ && copy->to_begin) begin(*copy);
   }
-  for (auto& [oid, copy] : copies_) {
-    if (!copy->piece || core_.builder.full()) continue;
+  std::erase_if(pieces_, [this](table_copy* copy) {
+    if (!copy->piece) return true;
+    if (core_.builder.full()) return false;
     // Read under a schema that the stream has not come to; when it does, the copy begins again.
-    if (copy->piece->rows.table != copy->table.schema.relation) continue;
+    if (copy->piece->rows.table != copy->table.schema.relation) return false;
     keep_untouched(copy->piece_of, copy->piece->rows);
     append(*copy, std::move(copy->piece->rows));
     copy->piece.reset();
     core_.copier_wake.notify();
-  }
+    return true;
+  });
   while (!core_.builder.full()) {
     auto const id = core_.reconciler.next_ready();
     if (!id) break;
@@ -578,6 +636,7 @@ void copier::emit(std::uint64_t id) {
     case task::kind::whole:
       --copy.ranges_out;
       table.seen_by_copy.reset();
+      if (!copy.removed_since.rows.empty()) append(copy, std::exchange(copy.removed_since, {}));
       break;
     case task::kind::refresh:
       break;
@@ -606,7 +665,7 @@ void copier::keep_untouched(std::uint64_t id, chunk_rows& rows) const {
 
 void copier::append(table_copy& copy, chunk_rows rows) {
   auto const count = rows.rows.size();
-  copy.table.progress.rows += count;
+  if (!rows.removals) copy.table.progress.rows += count;
   position const first{core_.last_commit, replication::chunk_ordinal(core_.epoch, core_.chunk_sequence)};
   core_.chunk_sequence += std::max<std::size_t>(count, 1);
   position const last{first.commit, first.ordinal + std::max<std::size_t>(count, 1) - 1};
@@ -647,6 +706,12 @@ void copier::relieve() {
   }
 }
 
+void copier::stop_recording() {
+  bool const over = finished() && core_.reconciler.open_chunks() == 0;
+  // Where commits may wait, what was emitted has to be known for the next copy, too.
+  if (over && !core_.server.commits_may_wait && !core_.keep_recording) core_.reconciler.stop_recording();
+}
+
 void copier::check_done(table_copy& copy) {
   auto& progress = copy.table.progress;
   // Transactions that come again may want rows by their keys: not done before they have.
@@ -659,9 +724,7 @@ void copier::check_done(table_copy& copy) {
                                  {"rows", static_cast<std::int64_t>(progress.rows)}});
     }
     core_.settled.notify();
-    // Where commits may wait, what was emitted has to be known for the next copy, too.
-    bool const over = finished() && core_.reconciler.open_chunks() == 0;
-    if (over && !core_.server.commits_may_wait) core_.reconciler.stop_recording();
+    stop_recording();
   }
   core_.record_progress(copy.table);
 }
@@ -705,11 +768,36 @@ void copier::want_row(replicated_table& table, pgoutput::tuple row, std::uint32_
   core_.copier_wake.notify();
 }
 
+void copier::remove_later(replicated_table& table, std::int64_t commit_time, pgoutput::tuple row) {
+  auto& rows = find(table.facts.relation->oid)->removed_since;
+  if (!rows.table) {
+    rows.table = table.target->table();
+    rows.removals = true;
+  }
+  auto const before = rows.bytes.size();
+  auto encoder = encoder_for(rows.table);
+  if (auto encoded = encoder.encode(rows.bytes, model::operation::remove, {}, commit_time, row, {}); !encoded) {
+    core_.stop_table(table, encoded.error());
+    return;
+  }
+  rows.rows.push_back({static_cast<std::uint32_t>(rows.bytes.size() - before), model::operation::remove, false});
+  if (rows.bytes.size() <= most_waiting_) return;
+  error failure{severity::data, "copy.too_many_changes",
+                fmt::format("while {} was copied, more rows were changed or removed than copy.max_memory holds, and "
+                            "without a key they cannot be told apart before the copy is done",
+                            table.name()),
+                "Raise copy.max_memory, or give the table a primary key; the next start copies it again."};
+  failure.table = table.facts.relation->oid;
+  core_.stop_table(table, failure);
+  rows = {};
+}
+
 // Every row from here on is in the stream, or there is nothing more to come.
 void copier::end_early(table_copy& copy) {
   abandon_all(copy);
   for (auto const& row : copy.wanted) core_.feedback.release(row.held, last_);
   copy.wanted.clear();
+  copy.removed_since = {};
   copy.table.seen_by_copy.reset();
   copy.table.progress.state = copy_state::done;
   core_.record_progress(copy.table);

@@ -36,6 +36,14 @@ class copier {
   // Plans what is missing of the table's copy. Before or while run() is at work. `empty_first`: the destination's table
   // is emptied before the first row.
   void start(replicated_table& table, bool empty_first = false);
+  // Whether a table's partitions are not those that its copy knows of. Attaching, detaching or truncating one is in no
+  // stream that carries the rows by the root.
+  [[nodiscard]] static bool partitions_differ(replicated_table const& table, std::vector<catalog::storage> const& now);
+  // Copies new partitions of a table whose copy is done, and tells of the others. What the stream has emitted has been
+  // recorded for a while (or nothing was emitted yet).
+  void partitions_changed(replicated_table& table, std::vector<catalog::storage> now);
+  // Forgets what the stream has emitted, unless some copy still has to know it.
+  void stop_recording();
   // Reads chunks until home::stopping. Errors: what a worker could not get over.
   asio::awaitable<result<void>> run();
   // Every table is copied (or given up), and no row is waiting to be read by its key.
@@ -52,6 +60,9 @@ class copier {
   // The stream, inside of transaction `xid`, had no values for some columns of this row, which the destination may not
   // have: read it by its key, after the table's copy, too.
   void want_row(replicated_table& table, pgoutput::tuple row, std::uint32_t xid);
+  // The stream removes this row of a table without a key whose copy goes on, so that the row may not have been copied
+  // yet: it is removed when the copy is done. Equal rows are as good as each other, so the sum is right then.
+  void remove_later(replicated_table& table, std::int64_t commit_time, pgoutput::tuple row);
   void truncated(replicated_table& table);
   asio::awaitable<result<replicated_table*>> discover(std::uint32_t oid) { return discover_(oid); }
   [[nodiscard]] row_encoder encoder_for(model::relation_ptr table) const;
@@ -107,7 +118,8 @@ class copier {
   discoverer discover_;
   std::map<std::uint32_t, std::unique_ptr<table_copy>> copies_;
   std::map<std::uint64_t, std::unique_ptr<open_chunk>> chunks_;
-  position last_{};  // of the last chunk row that was emitted
+  std::vector<table_copy*> pieces_;  // those that have one
+  position last_{};                  // of the last chunk row that was emitted
   std::size_t bytes_waiting_ = 0;
   std::size_t chunk_bytes_;
   std::size_t most_waiting_;

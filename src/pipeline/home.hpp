@@ -3,6 +3,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -29,6 +30,7 @@ struct lasting {
   std::set<std::uint32_t> stopped_tables;  // given up in this process: not tried again before the next
   bool has_run = false;                    // an attempt got as far as streaming
   bool only_text = false;                  // a table turned up that cannot be streamed in binary form
+  bool told_of_left_alone = false;         // tables without WAL
   bool slot_is_useless = false;            // the server cannot decode what it holds; nothing was delivered from it
   std::shared_ptr<void> memory;            // the destination's own
 };
@@ -82,6 +84,9 @@ struct home {
 
   std::function<void()> on_room;  // the batch was taken: what waited for room may go in
 
+  std::optional<std::vector<model::sequence>> sequences;  // to be carried to the destination
+
+  bool keep_recording = false;  // a table's new partitions are to be copied soon
   bool flush_wanted = false;    // somebody waits for durability: do not wait for max_fill
   bool reply_wanted = false;    // the server asked for a status
   bool ask_server = false;      // the next status asks the server where it is

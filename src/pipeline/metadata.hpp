@@ -3,6 +3,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "base/error.hpp"
 #include "pg/connection.hpp"
@@ -12,12 +13,21 @@ namespace etl::pipeline {
 
 namespace asio = boost::asio;
 
+// Somebody alters what was asked about, or waits to do so.
+[[nodiscard]] inline bool is_locked(error const& failure) { return failure.sqlstate == "55P03"; }
+
 // The one connection that a pipeline asks its source's catalog over. Its users take turns; a connection that broke
 // while nobody used it is made anew. Home core.
+//
+// Much of the catalog shows a table's size or columns only under a lock of it. A statement that waits for one gives up
+// soon (is_locked()): who alters the table may wait for the copy's lock in turn, and that one for the stream to go on.
 class metadata_connection {
  public:
   metadata_connection(asio::any_io_executor executor, pg::connect_options options)
-      : options_(std::move(options)), free_(executor) {}
+      : options_(std::move(options)), free_(executor) {
+    std::erase_if(options_.settings, [](auto const& setting) { return setting.first == "lock_timeout"; });
+    options_.settings.emplace_back("lock_timeout", "1s");
+  }
 
   // A turn: the connection is the holder's until it goes out of scope.
   class turn {

@@ -50,6 +50,33 @@ encode::ndjson_options ndjson_options_of(config::pipeline_config const& config,
   return options;
 }
 
+// A column that is called like one that the destination adds to the rows. (DuckDB and
+// Snowflake take some names that differ to be the same, and see to it themselves.)
+result<void> check_column_names(config::pipeline_config const& config, model::relation const& table) {
+  auto const& destination = config.destination;
+  using enum config::destination_type;
+  if (destination.type != file && destination.type != python) return result<void>();
+  std::initializer_list<std::pair<std::string_view, std::string_view>> const taken{
+      {destination.position_column, "destination.position_column"},
+      {destination.operation_column, "destination.operation_column"},
+      {destination.commit_time_column, "destination.commit_time_column"},
+      {"_etl_old_key", ""},
+      {destination.type == file ? "" : "_etl_unchanged", ""}};
+  for (auto const& column : table.columns) {
+    for (auto const& [name, key] : taken) {
+      if (column.name != name) continue;
+      error failure{severity::data, "destination.column_name",
+                    fmt::format("{}: column {} has the name of a column that this destination adds to every row",
+                                table.quoted_name(), model::quote_identifier(column.name))};
+      failure.hint = key.empty() ? "Rename it at the source, or leave it out of the publication."
+                                 : fmt::format("Set {} to another name.", key);
+      failure.table = table.oid;
+      return failure;
+    }
+  }
+  return result<void>();
+}
+
 }  // namespace
 
 asio::awaitable<result<void>> session::prepare() {
@@ -112,6 +139,10 @@ asio::awaitable<result<void>> session::prepare() {
     if (!snapshot) co_return error{severity::bug, "copy.snapshot", "the server's snapshot cannot be read"};
     core_->reconciler.recording_began(*snapshot, static_cast<std::uint32_t>(now->integer(0, 1)));
   }
+  read_progress();
+  std::vector<model::relation_ptr> expected;
+  for (auto const& table : *tables) expected.push_back(table.relation);
+  if (auto looked = co_await destination_->expect_tables(std::move(expected)); !looked) co_return looked;
   auto const present = co_await catalog::look_at_present(source);
   if (!present) co_return fail(result(present));
   auto const names_held = names_of_others(*tables);
@@ -206,6 +237,7 @@ asio::awaitable<result<std::vector<catalog::table>>> session::choose_tables(pg::
   } else if (auto extended = co_await extend_publication(source, *there); !extended) {
     co_return fail(std::move(extended));
   }
+  if (auto told = co_await tell_left_alone(source); !told) co_return fail(std::move(told));
   auto tables = co_await catalog::published_tables(source, publication_names());
   if (!tables) co_return fail(std::move(tables));
   std::erase_if(*tables,
@@ -242,6 +274,20 @@ asio::awaitable<result<std::vector<catalog::table>>> session::choose_tables(pg::
     }
   }
   co_return ordered;
+}
+
+// Once for every process, of tables that source.tables selects: they have no WAL that could be followed.
+asio::awaitable<result<void>> session::tell_left_alone(pg::connection& source) {
+  if (std::exchange(life_.told_of_left_alone, true)) co_return result<void>();
+  auto listed = co_await catalog::list_unlogged(source);
+  if (!listed) co_return fail(std::move(listed));
+  std::erase_if(*listed, [&](auto const& t) { return !config().source.tables.matches(t.schema, t.name); });
+  if (listed->empty()) co_return result<void>();
+  std::string names;
+  for (auto const& table : *listed) names += (names.empty() ? "" : ", ") + table.quoted_name();
+  log::warning("unlogged and temporary tables are left alone: their changes are not in the WAL",
+               {{"pipeline", config().name}, {"tables", names}});
+  co_return result<void>();
 }
 
 asio::awaitable<result<void>> session::make_publication(pg::connection& source) {
@@ -292,6 +338,12 @@ asio::awaitable<result<void>> session::extend_publication(pg::connection& source
     });
     auto const shown = model::quote_identifier(pattern.schema()) + '.' + model::quote_identifier(pattern.name());
     if (at == listed->end()) {
+      auto unlogged = co_await catalog::list_unlogged(source);
+      if (!unlogged) co_return fail(std::move(unlogged));
+      if (std::ranges::any_of(
+              *unlogged, [&](auto const& c) { return c.schema == pattern.schema() && c.name == pattern.name(); })) {
+        continue;  // which is told
+      }
       co_return error{severity::config, "source.no_such_table", fmt::format("the source has no table {}", shown),
                       "Check source.tables; names in double quotes keep their case."};
     }
@@ -372,17 +424,32 @@ asio::awaitable<result<void>> session::check_apart(pg::connection& source) {
   co_return result<void>();
 }
 
+void session::read_progress() {
+  for (auto const& [key, text] : documents_) {
+    if (key.starts_with("schema/")) {
+      if (auto schema = known_schema::parse(text)) {
+        auto const& relation = *schema->relation;
+        known_schemas_by_name_[{relation.schema, relation.name}].push_back(relation.oid);
+        known_schemas_.emplace(relation.oid, std::move(*schema));
+      }
+    }
+    if (!key.starts_with("table/")) continue;
+    auto parsed = copy_progress::parse(text);
+    if (!parsed) continue;
+    known_names_.emplace(parsed->schema, parsed->name);
+    known_progress_.emplace(key, std::move(*parsed));
+  }
+}
+
 // The names that new tables cannot have yet, with the replicated tables that have them at the destination.
 std::map<std::string, std::uint32_t> session::names_of_others(std::vector<catalog::table> const& tables) const {
   std::map<std::string, std::uint32_t> held;
   std::set<std::uint32_t> known;
   for (auto const& table : tables) {
-    auto const at = documents_.find(known_schema::key(table.relation->oid));
-    if (at == documents_.end()) continue;
-    if (auto const schema = known_schema::parse(at->second)) {
-      held[schema->relation->quoted_name()] = schema->relation->oid;
-      known.insert(schema->relation->oid);
-    }
+    auto const at = known_schemas_.find(table.relation->oid);
+    if (at == known_schemas_.end()) continue;
+    held[at->second.relation->quoted_name()] = at->first;
+    known.insert(at->first);
   }
   // Tables that have one of their own already wait for nothing.
   for (auto const& table : tables) {
@@ -395,19 +462,17 @@ std::map<std::string, std::uint32_t> session::names_of_others(std::vector<catalo
 // another one of the same name, which is gone.
 std::optional<known_schema> session::schema_there(model::relation const& table) {
   if (auto const* const known = core_->tables.find(table.oid); known != nullptr) return known->schema;
+  if (auto const own = known_schemas_.find(table.oid); own != known_schemas_.end()) return own->second;
   std::optional<known_schema> found;
-  auto const same_name = [&](model::relation const& other) {
-    return other.oid != table.oid && other.schema == table.schema && other.name == table.name;
-  };
-  for (auto const& [key, text] : documents_) {
-    if (!key.starts_with("schema/")) continue;
-    auto parsed = known_schema::parse(text);
-    if (!parsed || core_->tables.find(parsed->relation->oid) != nullptr) continue;
-    if (parsed->relation->oid == table.oid) return parsed;
-    if (same_name(*parsed->relation)) found = std::move(parsed);
+  if (auto const named = known_schemas_by_name_.find({table.schema, table.name});
+      named != known_schemas_by_name_.end()) {
+    for (auto const oid : named->second) {
+      if (core_->tables.find(oid) == nullptr) found = known_schemas_.at(oid);
+    }
   }
   core_->tables.each([&](replicated_table& other) {
-    if (!same_name(*other.schema.relation)) return;
+    auto const& its = *other.schema.relation;
+    if (its.oid == table.oid || its.schema != table.schema || its.name != table.name) return;
     found = other.schema;
     if (!other.gone) copier_->end(other);
     other.gone = true;
@@ -427,17 +492,11 @@ asio::awaitable<result<void>> session::adopt_table(catalog::table facts, catalog
   }
   bool const came_back = core_->tables.find(relation->oid) != nullptr;
   auto& table = core_->tables.add(std::move(facts));
-  bool known_name = came_back;
-  for (auto const& [key, text] : documents_) {
-    if (!key.starts_with("table/")) continue;
-    auto parsed = copy_progress::parse(text);
-    if (!parsed) continue;
-    if (key == copy_progress::key(relation->oid)) {
-      table.progress = std::move(*parsed);
-      known_name = true;
-    } else if (parsed->schema == relation->schema && parsed->name == relation->name) {
-      known_name = true;  // an earlier table of this name: what the destination holds is ours
-    }
+  // Of an earlier table of this name, too, what the destination holds is ours.
+  bool known_name = came_back || known_names_.contains({relation->schema, relation->name});
+  if (auto const known = known_progress_.find(copy_progress::key(relation->oid)); known != known_progress_.end()) {
+    table.progress = known->second;
+    known_name = true;
   }
   // Rows that it got while it was not published are in no stream.
   if (came_back) table.progress = {.state = copy_state::stopped};
@@ -448,6 +507,10 @@ asio::awaitable<result<void>> session::adopt_table(catalog::table facts, catalog
     table.progress.state = copy_state::stopped;
     // The destination has to know before any row of the table is dropped: the next start copies it afresh.
     core_->record_progress(table);
+    co_return result<void>();
+  }
+  if (auto fine = check_column_names(config(), *relation); !fine) {
+    core_->stop_table(table, fine.error());
     co_return result<void>();
   }
   // The table as it was when the pipeline last ran: the stream still has to bring rows of that schema. When it comes to
@@ -515,7 +578,12 @@ asio::awaitable<result<void>> session::adopt_table(catalog::table facts, catalog
     table.progress.state = copy_state::done;
     co_return result<void>();
   }
-  if (state == copy_state::done && config().copy.mode == config::copy_mode::when_new) co_return result<void>();
+  if (state == copy_state::done && config().copy.mode == config::copy_mode::when_new) {
+    if (table.partitioned() && copier::partitions_differ(table, table.facts.parts)) {
+      copier_->partitions_changed(table, table.facts.parts);
+    }
+    co_return result<void>();
+  }
 
   bool empty_it = state == copy_state::running && table.progress.whole;
   // What a lane holds is this pipeline's: it was ended before the state store had heard of its first copy. Those rows

@@ -136,6 +136,7 @@ next_schema from_message(pgoutput::relation const& message, model::relation cons
   made.schema = message.schema;
   made.name = message.name;
   made.identity = static_cast<model::replica_identity>(message.replica_identity);
+  made.computed = catalog != nullptr ? catalog->computed : known.computed;
   auto const numbered = numbers(message, known, catalog != nullptr ? *catalog : known);
   next.certain = numbered.has_value();
   next.ahead = catalog != nullptr && !same_list(*catalog, message);

@@ -23,6 +23,16 @@ constexpr auto least_between_looks = milliseconds(1'000);
 // Of rows that were changed while chunks were read; about 60 MB.
 constexpr std::size_t most_remembered_keys = 1'000'000;
 
+// A string of a replication command, whose grammar takes backslashes as they are and knows no E''.
+std::string quote_option(std::string_view text) {
+  std::string quoted = "'";
+  for (char const c : text) {
+    if (c == '\'') quoted += c;
+    quoted += c;
+  }
+  return quoted + '\'';
+}
+
 }  // namespace
 
 void home::stop_table(replicated_table& table, error const& why) {
@@ -134,7 +144,7 @@ asio::awaitable<result<void>> session::follow() {
   }
   auto const sql = fmt::format("START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {}{})",
                                model::quote_identifier(config().source.slot), document_.confirmed.to_text(),
-                               model::quote_literal(publications), binary_ ? ", binary 'true'" : "");
+                               quote_option(publications), binary_ ? ", binary 'true'" : "");
   stream::suit(*replication_);
   if (auto started = co_await replication_->begin_copy_out(sql, "starting the replication stream"); !started)
     co_return started;
@@ -188,6 +198,7 @@ asio::awaitable<result<void>> session::follow() {
   bool stopped_tables = false;
   core_->tables.each([&](replicated_table const& table) { stopped_tables = stopped_tables || table.stopped; });
   following_ = false;
+  co_await carry_last_sequences();
   if (once_reached_) {
     if (auto shown = co_await destination_->catch_up(); !shown) co_return shown;
   }
@@ -229,6 +240,17 @@ asio::awaitable<result<void>> session::watch() {
     if (!told && core_->caught_up() && core_->idle()) {
       destination_->passed_recovered();
       told = true;
+    }
+    if (config().source.sequences && std::chrono::steady_clock::now() >= sequences_due_ && !core_->stopping) {
+      sequences_due_ = std::chrono::steady_clock::now() + config().source.sequences_every;
+      if (auto read = co_await read_sequences();
+          !read && read.error().kind == severity::retry && !is_locked(read.error()))
+        co_return read;
+    }
+    if (std::chrono::steady_clock::now() >= partitions_due_ && !core_->stopping) {
+      auto const every = config().source.heartbeat.count() > 0 ? config().source.heartbeat : milliseconds(10'000);
+      partitions_due_ = std::chrono::steady_clock::now() + every;
+      if (auto looked = co_await look_at_partitions(); !looked) co_return looked;
     }
     auto const quiet = std::chrono::steady_clock::now() - core_->last_heard;
     if (!core_->waits_for_room && !core_->stopping && quiet > quiet_limit) {
@@ -295,14 +317,15 @@ asio::awaitable<result<void>> session::look_around() {
       if (!at) co_return fail(std::move(at));
       before = *at;
       auto answer = co_await catalog::published_stamp(**connection, publication_names());
-      if (!answer && answer.error().kind == severity::retry) co_return fail(std::move(answer));
+      if (!answer && answer.error().kind == severity::retry && !is_locked(answer.error()))
+        co_return fail(std::move(answer));
       if (answer) found = std::move(*answer);
     }
     if (!found.empty() && found == stamp && !core_->look_wanted) {
       core_->tables.each([&](replicated_table& table) { table.latest.seen = std::max(table.latest.seen, before); });
     } else if (auto compared = co_await compare_tables(); !compared) {
       // Tables that go while they are looked at: the next look finds them gone.
-      if (compared.error().kind == severity::retry) co_return compared;
+      if (compared.error().kind == severity::retry && !is_locked(compared.error())) co_return compared;
       found.clear();
     }
     core_->look_wanted = false;
@@ -343,6 +366,75 @@ asio::awaitable<result<void>> session::compare_tables() {
     }
   });
   co_return result<void>();
+}
+
+// A change is acted on when it is seen for the second time: by then every transaction that was emitted before recording
+// began is long visible.
+asio::awaitable<result<void>> session::look_at_partitions() {
+  if (config().copy.mode == config::copy_mode::never) co_return result<void>();
+  std::vector<std::uint32_t> tables;
+  core_->tables.each([&](replicated_table const& table) {
+    if (table.partitioned() && !table.stopped && !table.copying()) tables.push_back(table.facts.relation->oid);
+  });
+  if (tables.empty()) co_return result<void>();
+  std::map<std::uint32_t, std::vector<catalog::storage>> found;
+  {
+    auto connection = co_await core_->metadata.take();
+    if (!connection) co_return fail(std::move(connection));
+    auto storage = co_await catalog::find_storage(**connection, tables);
+    if (!storage && is_locked(storage.error())) co_return result<void>();
+    if (!storage) co_return fail(std::move(storage));
+    found = std::move(*storage);
+  }
+  std::set<std::uint32_t> seen;
+  for (auto const oid : tables) {
+    auto* const table = core_->tables.find(oid);
+    if (table == nullptr || table->stopped || table->copying()) continue;
+    auto& now = found[oid];
+    if (!copier::partitions_differ(*table, now)) continue;
+    if (!repartitioned_.contains(oid) || core_->cursor.in_transaction()) {
+      seen.insert(oid);
+      core_->reconciler.start_recording();
+      continue;
+    }
+    copier_->partitions_changed(*table, std::move(now));
+  }
+  repartitioned_ = std::move(seen);
+  bool const recorded = std::exchange(core_->keep_recording, !repartitioned_.empty());
+  if (recorded && !core_->keep_recording)
+    copier_->stop_recording();  // else it would go on where nothing is to be copied
+  co_return result<void>();
+}
+
+asio::awaitable<result<void>> session::read_sequences() {
+  std::vector<std::uint32_t> tables;
+  core_->tables.each([&](replicated_table const& table) { tables.push_back(table.facts.relation->oid); });
+  auto connection = co_await core_->metadata.take();
+  if (!connection) co_return fail(std::move(connection));
+  std::vector<std::string> hidden;
+  auto read = co_await catalog::read_sequences(**connection, std::move(tables), hidden);
+  if (!read) {
+    auto failure = fail(std::move(read));
+    log::write(log::level::warning, "the source's sequences cannot be read", failure, {{"pipeline", config().name}});
+    co_return failure;
+  }
+  if (!hidden.empty() && !std::exchange(told_of_hidden_sequences_, true)) {
+    log::warning("sequences that the source's role may not read are left out",
+                 {{"pipeline", config().name},
+                  {"sequences", fmt::format("{}", fmt::join(hidden, ", "))},
+                  {"hint", fmt::format("Run: GRANT SELECT ON SEQUENCE {} TO the role;", fmt::join(hidden, ", "))}});
+  }
+  core_->sequences = std::move(*read);
+  core_->writer_wake.notify();
+  co_return result<void>();
+}
+
+asio::awaitable<void> session::carry_last_sequences() {
+  if (!config().source.sequences) co_return;
+  if (auto read = co_await read_sequences(); !read) co_return;  // which has been told
+  auto set = co_await destination_->set_sequences(std::move(*core_->sequences));
+  if (set) co_return;
+  log::write(log::level::warning, "sequences were not carried over", set.error(), {{"pipeline", config().name}});
 }
 
 // An open transaction may leave WAL behind the last full page, which no server writes out by itself: it can be many

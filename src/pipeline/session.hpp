@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "base/error.hpp"
@@ -48,6 +49,7 @@ class session {
   asio::awaitable<result<void>> check_server(pg::connection& source);
   // The tables that this pipeline replicates, by publication and source.tables; makes the publication if it is missing.
   asio::awaitable<result<std::vector<catalog::table>>> choose_tables(pg::connection& source);
+  asio::awaitable<result<void>> tell_left_alone(pg::connection& source);
   asio::awaitable<result<void>> make_publication(pg::connection& source);
   asio::awaitable<result<void>> extend_publication(pg::connection& source,
                                                    std::vector<catalog::publication> const& there);
@@ -63,6 +65,7 @@ class session {
   // What to do when what was replicated cannot be gone on with.
   [[nodiscard]] std::string begin_anew() const;
   result<void> check_progress(catalog::slot const* slot) const;
+  void read_progress();
   std::map<std::string, std::uint32_t> names_of_others(std::vector<catalog::table> const& tables) const;
   std::optional<known_schema> schema_there(model::relation const& table);
   asio::awaitable<result<void>> adopt_table(catalog::table facts, catalog::present_end present);
@@ -75,6 +78,11 @@ class session {
   asio::awaitable<result<void>> nudge();
   asio::awaitable<result<void>> look_around();
   asio::awaitable<result<void>> compare_tables();
+  asio::awaitable<result<void>> look_at_partitions();
+  // With source.sequences: the source's sequences as they stand, for the writer.
+  asio::awaitable<result<void>> read_sequences();
+  // The same at the end of a run, carried over: everything is durable, and the writer has ended.
+  asio::awaitable<void> carry_last_sequences();
   asio::awaitable<result<void>> finish();
   asio::awaitable<result<void>> save_document();
   asio::awaitable<void> close();
@@ -97,11 +105,19 @@ class session {
   destination::recovered recovered_;
   pipeline_document document_;
   bool has_document_ = false;
-  std::map<std::string, std::string> documents_;  // what state and destination kept, by key
-  lsn fence_{};                                   // with `once`: where the source was at the start
+  std::map<std::string, std::string> documents_;         // what state and destination kept, by key
+  std::map<std::uint32_t, known_schema> known_schemas_;  // as kept, by table
+  std::map<std::pair<std::string, std::string>, std::vector<std::uint32_t>> known_schemas_by_name_;
+  std::map<std::string, copy_progress> known_progress_;        // of these, the tables' copies
+  std::set<std::pair<std::string, std::string>> known_names_;  // and their tables: schema, name
+  lsn fence_{};                                                // with `once`: where the source was at the start
   bool binary_ = false;
   bool following_ = false;
   bool stream_ended_ = false;
+  std::chrono::steady_clock::time_point sequences_due_{};
+  std::chrono::steady_clock::time_point partitions_due_{};
+  std::set<std::uint32_t> repartitioned_;  // tables seen to be, the last time
+  bool told_of_hidden_sequences_ = false;
   bool once_reached_ = false;  // everything that `once` waits for is durable
   bool copier_ended_ = false;
 };

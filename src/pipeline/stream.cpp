@@ -250,7 +250,7 @@ result<void> stream::update(pgoutput::update const& message) {
   auto* const table = table_of(message.oid);
   if (table == nullptr) return result<void>();
   auto const& key = table->target->table()->key;
-  if (key.empty()) {
+  if (!can_find(*table, message.old_kind)) {
     core_.stop_table(*table, copier::no_key_error(*table, "an UPDATE"));
     return result<void>();
   }
@@ -271,9 +271,10 @@ result<void> stream::update(pgoutput::update const& message) {
     row = completed_;
     partial = has_unchanged(row);
   }
-  bool const rekeyed = message.old_kind != pgoutput::old_row::none && std::any_of(key.begin(), key.end(), [&](auto i) {
+  bool const differs = message.old_kind != pgoutput::old_row::none && std::any_of(key.begin(), key.end(), [&](auto i) {
                          return !same_value(message.old_values[i], row[i]);
                        });
+  bool const rekeyed = differs || key.empty();
   if (table->open_chunks > 0) {
     touch(*table, row);
     if (rekeyed) touch(*table, message.old_values);
@@ -283,8 +284,7 @@ result<void> stream::update(pgoutput::update const& message) {
   if (partial && table->copying()) copies_.want_row(*table, row, xid_);
   if (!rekeyed) return emit(*table, operation::update, at, {}, row);
   if (partial) return emit(*table, operation::rekey, at, message.old_values, row);
-  if (auto removed = emit(*table, operation::remove, at, message.old_values, {}); !removed || table->stopped)
-    return removed;
+  if (auto removed = emit_removal(*table, at, message.old_values); !removed || table->stopped) return removed;
   return emit(*table, operation::insert, {at.commit, at.ordinal + 1}, {}, row);
 }
 
@@ -292,12 +292,25 @@ result<void> stream::remove(pgoutput::remove const& message) {
   auto const at = core_.cursor.next_row();
   auto* const table = table_of(message.oid);
   if (table == nullptr) return result<void>();
-  if (table->target->table()->key.empty()) {
+  if (!can_find(*table, message.old_kind)) {
     core_.stop_table(*table, copier::no_key_error(*table, "a DELETE"));
     return result<void>();
   }
   if (table->open_chunks > 0) touch(*table, message.old_values);
-  return emit(*table, operation::remove, at, message.old_values, {});
+  return emit_removal(*table, at, message.old_values);
+}
+
+bool stream::can_find(replicated_table const& table, pgoutput::old_row sent) const {
+  return !table.target->table()->key.empty() ||
+         (sent == pgoutput::old_row::full && core_.destination.what_it_can().finds_by_value);
+}
+
+result<void> stream::emit_removal(replicated_table& table, position at, pgoutput::tuple old_values) {
+  if (!table.target->table()->key.empty() || !table.copying()) {
+    return emit(table, operation::remove, at, old_values, {});
+  }
+  copies_.remove_later(table, commit_time_, old_values);
+  return result<void>();
 }
 
 result<void> stream::truncate(pgoutput::truncate const& message) {
@@ -354,7 +367,12 @@ asio::awaitable<result<void>> stream::relation(pgoutput::relation const& message
   bool seen = true;
   if (!delivered && !looked) {
     auto found = co_await look_up(message);
-    if (!found) co_return fail(std::move(found));
+    if (!found) {
+      auto failure = fail(std::move(found));
+      if (!is_locked(failure) || !matches(known, message)) co_return failure;
+      follow(*table);
+      co_return result<void>();
+    }
     seen = found->has_value();
     if (seen) table->latest = std::move(**found);
   }

@@ -47,6 +47,9 @@ class stream {
   // The table of a row that is to be emitted; null when it is not replicated, stopped, or seen by its whole copy.
   // Throws std::logic_error when the server sent no Relation message before the row.
   replicated_table* table_of(std::uint32_t oid);
+  // Whether the old row of an UPDATE or DELETE can be found at the destination: by its key, or by all of its values.
+  [[nodiscard]] bool can_find(replicated_table const& table, pgoutput::old_row sent) const;
+  result<void> emit_removal(replicated_table& table, position at, pgoutput::tuple old_values);
   result<void> emit(replicated_table& table, model::operation kind, position at, pgoutput::tuple old_values,
                     pgoutput::tuple new_row);
   void touch(replicated_table& table, pgoutput::tuple values);

@@ -49,6 +49,9 @@ struct replicated_table {
   [[nodiscard]] bool leaves_to_copy(lsn commit, std::uint32_t xid) const {
     return commit < schema.copied_from && left_to_copy && left_to_copy->sees(xid);
   }
+  [[nodiscard]] bool partitioned() const {
+    return facts.parts.empty() || facts.parts.front().oid != facts.relation->oid;
+  }
   [[nodiscard]] std::string name() const { return schema.relation->quoted_name(); }
 };
 

@@ -18,6 +18,8 @@ asio::awaitable<result<void>> writer::run() {
   for (;;) {
     if (overdue()) {
       if (auto flushed = co_await flush(); !flushed) co_return flushed;
+    } else if (core_.sequences && !core_.drain_wanted && !core_.builder.owes_end()) {
+      if (auto set = co_await set_sequences(); !set) co_return set;
     } else if (can_take()) {
       if (auto written = co_await write(); !written) co_return written;
     } else if (core_.drain_wanted && core_.builder.empty()) {
@@ -38,6 +40,20 @@ asio::awaitable<result<void>> writer::run() {
       co_await core_.writer_wake.wait();
     }
   }
+}
+
+// What the destination refuses costs no row: it is told, and tried again next time.
+asio::awaitable<result<void>> writer::set_sequences() {
+  auto sequences = std::move(*core_.sequences);
+  core_.sequences.reset();
+  core_.writing = true;
+  auto set = co_await core_.destination.set_sequences(std::move(sequences));
+  core_.writing = false;
+  if (set) co_return set;
+  auto failure = fail(std::move(set));
+  if (failure.kind == severity::retry) co_return failure;
+  log::write(log::level::warning, "sequences were not carried over", failure, {{"pipeline", core_.config().name}});
+  co_return result<void>();
 }
 
 asio::awaitable<void> writer::breaker_closed() {

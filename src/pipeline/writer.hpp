@@ -29,6 +29,7 @@ class writer {
   [[nodiscard]] bool overdue() const;
   asio::awaitable<result<void>> write();
   asio::awaitable<result<void>> flush();
+  asio::awaitable<result<void>> set_sequences();
   asio::awaitable<void> breaker_closed();
 
   // Documents of a batch that the destination has not made durable yet.

@@ -92,24 +92,6 @@ def test_slot_of_another_plugin(world):
     refused(pipeline, pipeline.slot)
 
 
-def test_a_table_without_key_stops_alone(world):
-    world.sql(
-        "CREATE TABLE keyless (n int, v int); ALTER TABLE keyless REPLICA IDENTITY FULL; INSERT INTO keyless VALUES (1, 1);"
-        "CREATE TABLE t (id int PRIMARY KEY, n int)"
-    )
-    pipeline = world.pipeline()
-    pipeline.start()
-    pipeline.wait_equal("keyless", "t")
-    world.sql("UPDATE keyless SET v = 2")
-    world.sql("INSERT INTO t VALUES (1, 1)")
-    pipeline.wait_equal("t")
-    world.sql("UPDATE t SET n = 2")
-    pipeline.wait_equal("t")
-    assert "keyless" in pipeline.process.text()
-    pipeline.wait_confirmed()
-    pipeline.process.terminate()
-
-
 def test_target_that_has_rows_before_the_first_copy(world):
     world.sql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
     world.there("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (2)")

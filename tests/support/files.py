@@ -93,7 +93,7 @@ def columns_of(cluster, database, table):
         " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
         " LEFT JOIN pg_index i ON i.indrelid = c.oid"
         "  AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END"
-        " WHERE a.attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+        " WHERE a.attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
         table,
     )
 
@@ -125,8 +125,8 @@ def comparable(rows, cluster, database, table):
 
 
 def current_rows(path, table, cluster, database):
-    """The table's state after every row version of the manifest; None when nothing is known of it. A table without a
-    key only grows."""
+    """The table's state after every row version of the manifest; None when nothing is known of it. Of a table without
+    a key one equal row goes for each that is removed."""
     columns = columns_of(cluster, database, table)
     key = [name for name, is_key, _ in columns if is_key]
     wanted = split_name(table)
@@ -139,8 +139,14 @@ def current_rows(path, table, cluster, database):
             state.clear()
             continue
         if not key:
-            assert row["_etl_operation"] in ("insert", "copy"), "a change of a table without a key"
-            state[len(state)] = row
+            values = canonical([row.get(name) for name, _, _ in columns])
+            rows = state.setdefault(values, [])
+            if row["_etl_operation"] == "remove":
+                assert rows, "a row is removed that was not there"
+                rows.pop()
+            else:
+                assert row["_etl_operation"] in ("insert", "copy"), "a change of a table without a key"
+                rows.append(row)
             continue
         identity = tuple(canonical(row.get(column)) for column in key)
         operation = row["_etl_operation"]
@@ -153,5 +159,6 @@ def current_rows(path, table, cluster, database):
             state[identity] = {**state.get(identity, {}), **row} if operation == "update" else row
     if not known:
         return []
-    rows = [tuple(as_text(row.get(name), json_) for name, _, json_ in columns) for row in state.values()]
+    current = state.values() if key else [row for rows in state.values() for row in rows]
+    rows = [tuple(as_text(row.get(name), json_) for name, _, json_ in columns) for row in current]
     return sorted(rows, key=repr)

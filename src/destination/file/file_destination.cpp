@@ -7,6 +7,7 @@ capabilities const& file_destination::what_it_can() const {
                                     .keeps_documents = true,
                                     .splits_transactions = true,
                                     .appends = true,
+                                    .finds_by_value = true,
                                     .max_rows = 50'000,
                                     .max_bytes = 4 << 20,
                                     .max_fill_ms = 5'000};

@@ -34,6 +34,7 @@ capabilities const& standard_output::what_it_can() const {
   static constexpr capabilities can{.orders_tables = true,
                                     .splits_transactions = true,
                                     .appends = true,
+                                    .finds_by_value = true,
                                     .max_rows = 50'000,
                                     .max_bytes = 4 << 20,
                                     .max_fill_ms = 0};

@@ -5,8 +5,12 @@
 namespace etl::destination {
 
 capabilities const& null_destination::what_it_can() const {
-  static constexpr capabilities can{
-      .splits_transactions = true, .appends = true, .max_rows = 50'000, .max_bytes = 4 << 20, .max_fill_ms = 0};
+  static constexpr capabilities can{.splits_transactions = true,
+                                    .appends = true,
+                                    .finds_by_value = true,
+                                    .max_rows = 50'000,
+                                    .max_bytes = 4 << 20,
+                                    .max_fill_ms = 0};
   return can;
 }
 

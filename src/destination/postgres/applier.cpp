@@ -60,15 +60,9 @@ asio::awaitable<result<void>> applier::rows(target& to, model::table_rows const&
   co_return result<void>();
 }
 
-// A table without a key: exact duplicates are legal, and nothing can be found again.
+// A table without a key: exact duplicates are legal.
 asio::awaitable<result<void>> applier::append(target& to, model::table_rows const& segment) {
-  if (!segment.only_new) {
-    error failure{severity::data, "destination.no_key",
-                  fmt::format("{}: a row was changed or removed, and without a key it cannot be found", to.sql.name()),
-                  "Give the table a primary key, or a replica identity index, at the source."};
-    failure.table = to.table->oid;
-    co_return failure;
-  }
+  if (!segment.only_new) co_return co_await change_by_value(to, segment);
   // COPY has no way to write a list of no columns.
   if (segment.rows.size() > few && !to.table->columns.empty()) co_return co_await copy(to, segment);
   auto& statement = prepared(to, "insert");
@@ -81,13 +75,40 @@ asio::awaitable<result<void>> applier::append(target& to, model::table_rows cons
   co_return result<void>();
 }
 
+// Rows that go come along whole (REPLICA IDENTITY FULL); one row of the same text goes for each.
+asio::awaitable<result<void>> applier::change_by_value(target& to, model::table_rows const& segment) {
+  planner_.by_value(segment, changes_);
+  if (!changes_.removed.empty()) {
+    prepare_stage(to);
+    if (auto begun = co_await begin_copy(to, to.sql.copy_to_stage(binary_)); !begun) co_return fail(std::move(begun));
+    for (auto const row : changes_.removed) {
+      to.format.row(out_, row);
+      if (out_.size() < copy_piece) continue;
+      if (auto put = co_await put_out(to); !put) co_return fail(std::move(put));
+    }
+    if (auto ended = co_await end_copy(to); !ended) co_return fail(std::move(ended));
+    // There is no index for this: without a hash join every row would be compared with every other.
+    queue("SET LOCAL enable_hashjoin = on");
+    queue_staged(to, to.sql.remove_staged_by_value(), expectation::affected, changes_.removed.size());
+    queue("SET LOCAL enable_hashjoin = off");
+  }
+  if (changes_.added.size() > few && !to.table->columns.empty()) co_return co_await copy_added(to);
+  auto& statement = prepared(to, "insert");
+  for (auto const row : changes_.added) {
+    queue_prepared(to, statement, parameters_of({fields_of(row)}), expectation::nothing);
+  }
+  co_return result<void>();
+}
+
 // Applies changes_, each part by rows or by sets. Removals come first, new rows last, so that values of other unique
 // indexes are free before they are taken.
 asio::awaitable<result<void>> applier::change(target& to) {
   auto const way = to.way();
   note_difference(to, changes_.contradictions);
 
-  auto const is_many = [&](std::size_t rows) { return rows > few || (to.partitioned && rows != 0); };
+  auto const is_many = [&](std::size_t rows) {
+    return to.sql.can_stage() && (rows > few || (to.partitioned && rows != 0));
+  };
   bool const stage_rest = way == route::replace || is_many(changes_.rest());
   bool const stage_added = way == route::replace || (way == route::merge && is_many(changes_.added.size()));
 
@@ -202,6 +223,13 @@ asio::awaitable<result<void>> applier::end_copy(target& to) {
 // Puts changes into the table by way of its staging table: `rest` says whether changes to rows that are there belong to
 // them, `added` whether new rows do.
 asio::awaitable<result<void>> applier::stage(target& to, bool rest, bool added) {
+  prepare_stage(to);
+  if (auto filled = co_await fill_stage(to, rest, added); !filled) co_return fail(std::move(filled));
+  if (to.way() == route::replace) co_return co_await replace_staged(to);
+  co_return co_await merge_staged(to, rest, added);
+}
+
+void applier::prepare_stage(target& to) {
   if (to.staged) {
     queue_staged(to, to.sql.empty_stage());
   } else {
@@ -209,9 +237,6 @@ asio::awaitable<result<void>> applier::stage(target& to, bool rest, bool added) 
     queue_staged(to, to.sql.create_stage());
     to.staged = true;
   }
-  if (auto filled = co_await fill_stage(to, rest, added); !filled) co_return fail(std::move(filled));
-  if (to.way() == route::replace) co_return co_await replace_staged(to);
-  co_return co_await merge_staged(to, rest, added);
 }
 
 asio::awaitable<result<void>> applier::fill_stage(target& to, bool rest, bool added) {

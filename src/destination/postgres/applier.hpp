@@ -63,10 +63,12 @@ class applier {
   };
 
   asio::awaitable<result<void>> append(target& to, model::table_rows const& segment);
+  asio::awaitable<result<void>> change_by_value(target& to, model::table_rows const& segment);
   asio::awaitable<result<void>> change(target& to);
   asio::awaitable<result<void>> copy(target& to, model::table_rows const& segment);
   asio::awaitable<result<void>> copy_added(target& to);
   asio::awaitable<result<void>> stage(target& to, bool rest, bool added);
+  void prepare_stage(target& to);
   asio::awaitable<result<void>> fill_stage(target& to, bool rest, bool added);
   asio::awaitable<result<void>> stage_rows(target& to, std::int16_t kind, std::vector<std::string_view> const& rows);
   asio::awaitable<result<void>> merge_staged(target& to, bool rest, bool added);

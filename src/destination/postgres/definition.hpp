@@ -16,6 +16,8 @@ struct existing_table {
     bool not_null = false;
     bool has_default = false;  // or is an identity
     bool generated = false;
+    bool identity = false;
+    bool always_identity = false;  // GENERATED ALWAYS
   };
   char kind = 'r';  // pg_class.relkind
   std::vector<column> columns;
@@ -45,7 +47,8 @@ struct known_types {
 [[nodiscard]] bool lacks_columns(model::relation const& table, existing_table const& existing);
 
 // The CREATE TABLE that fits a relation. A type that the destination lacks after make_types() is
-// `destination.type_missing`.
+// `destination.type_missing`. Columns that the source computes are stored ones that are computed
+// alike.
 [[nodiscard]] result<std::string> create_table(model::relation const& table, known_types const& types);
 
 // The statements that do to the destination's table, which has the relation's name by now, what the source did to its
@@ -61,7 +64,8 @@ struct known_types {
 // The ALTER TABLE statements after which `existing` takes the relation's rows: missing columns are added (nullable;
 // rows that are there get the value that the source's have), NOT NULL goes where rows may lack a value. What cannot be
 // mended without losing something is an error that says which SQL would: `destination.not_a_table`,
-// `destination.column_type`, `destination.column_generated`, `destination.key_missing`.
+// `destination.column_type`, `destination.column_generated`, `destination.column_not_generated`,
+// `destination.key_missing`.
 [[nodiscard]] result<std::vector<std::string>> fit_table(model::relation const& table, existing_table const& existing,
                                                          known_types const& types);
 

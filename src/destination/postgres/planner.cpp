@@ -91,6 +91,34 @@ bool planner::next(net_changes& out) {
   return true;
 }
 
+void planner::by_value(model::table_rows const& segment, net_changes& out) {
+  out.clear();
+  index_.clear();
+  std::size_t offset = 0;
+  for (auto const& row : segment.rows) {
+    auto const tuple = segment.bytes.view().substr(offset, row.size);
+    offset += row.size;
+    auto& added = index_[tuple];
+    if (row.kind != model::operation::remove) {
+      ++added;
+    } else if (added != 0) {
+      --added;
+    } else {
+      out.removed.push_back(tuple);
+    }
+  }
+  offset = 0;
+  for (auto const& row : segment.rows) {
+    auto const tuple = segment.bytes.view().substr(offset, row.size);
+    offset += row.size;
+    if (row.kind == model::operation::remove) continue;
+    auto& added = index_[tuple];
+    if (added == 0) continue;
+    --added;
+    out.added.push_back(tuple);
+  }
+}
+
 void planner::put(std::string_view key, std::string_view tuple, model::row const& row, net_changes& out) {
   auto const [at, is_first] = index_.try_emplace(key, static_cast<std::uint32_t>(entries_.size()));
   if (is_first) {

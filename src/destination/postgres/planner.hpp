@@ -51,6 +51,9 @@ class planner {
   void start(model::table_rows const& segment, arena& memory);
   // The next run of rows that may be applied as a set. False at the end.
   [[nodiscard]] bool next(net_changes& out);
+  // The whole segment of a table without a key: the rows to remove, each once for every time, and then those to add.
+  // A row that is removed again is in neither.
+  void by_value(model::table_rows const& segment, net_changes& out);
 
  private:
   enum class state : std::uint8_t { removed, vanished, changed, partial, added };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/log.hpp"
 #include "destination/postgres/applier.hpp"
@@ -13,6 +14,13 @@
 #include "pg/key_operators.hpp"
 
 namespace etl::destination {
+
+// A table that needs no change to take the relation's rows.
+struct postgres::surveyed_table {
+  model::relation_ptr table;
+  bool partitioned = false;
+  bool has_rows = false;
+};
 
 using namespace postgres;
 
@@ -75,6 +83,7 @@ capabilities const& postgres_destination::what_it_can() const {
       .keeps_documents = true,
       .fills_columns = true,
       .renames = true,
+      .finds_by_value = true,
       .max_rows = 50'000,
       .max_bytes = std::size_t{8} << 20,
       .max_fill_ms = 200,
@@ -98,6 +107,8 @@ asio::awaitable<result<recovered>> postgres_destination::open() {
 
 asio::awaitable<void> postgres_destination::close() {
   targets_.clear();
+  surveyed_.clear();
+  sequences_.clear();
   applier_.reset();
   session_.reset();
   in_transaction_ = false;
@@ -105,7 +116,42 @@ asio::awaitable<void> postgres_destination::close() {
   co_return;
 }
 
+// Nothing is refused here: what stands in the way of a table is for ensure_table() to say. Types that did not come with
+// the server have to be compared one by one.
+asio::awaitable<result<void>> postgres_destination::expect_tables(std::vector<model::relation_ptr> tables) {
+  auto& connection = *session_->connection;
+  std::vector<std::string> wanted;
+  for (auto const& table : tables) std::ranges::move(wanted_types(*table), std::back_inserter(wanted));
+  std::ranges::sort(wanted);
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  auto types = co_await find_types(connection, std::move(wanted));
+  if (!types) co_return fail(std::move(types));
+  auto existing = co_await find_tables(connection, tables);
+  if (!existing) co_return fail(std::move(existing));
+  std::vector<std::pair<model::relation_ptr, char>> fitting;
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    if (!(*existing)[i] || !tables[i]->types.empty()) continue;
+    auto const changes = fit_table(*tables[i], *(*existing)[i], *types);
+    if (changes && changes->empty()) fitting.emplace_back(tables[i], (*existing)[i]->kind);
+  }
+  auto rows = co_await find_rows(connection, fitting);
+  if (!rows && connection.broken()) co_return fail(std::move(rows));
+  if (!rows) co_return result<void>();
+  for (std::size_t i = 0; i < fitting.size(); ++i) {
+    surveyed_[fitting[i].first->oid] =
+        std::make_unique<surveyed_table>(fitting[i].first, fitting[i].second == 'p', (*rows)[i]);
+  }
+  co_return result<void>();
+}
+
 asio::awaitable<result<table_state>> postgres_destination::ensure_table(table_change change) {
+  if (auto const seen = surveyed_.find(change.table->oid); seen != surveyed_.end()) {
+    auto const what = std::move(seen->second);
+    surveyed_.erase(seen);
+    bool const is_as_it_was =
+        what->table == change.table && !change.documents && (!change.before || change.before->oid == change.table->oid);
+    if (is_as_it_was) co_return co_await know(change.table, {.has_rows = what->has_rows}, what->partitioned);
+  }
   auto& connection = *session_->connection;
   bool const joined = in_transaction_;
   auto labels = co_await add_labels(*change.table, change.table->types);
@@ -216,6 +262,7 @@ asio::awaitable<result<table_state>> postgres_destination::fit(table_change cons
   auto types = co_await find_types(connection, wanted_types(*table));
   if (!types) co_return fail(std::move(types));
 
+  bool const partitioned = existing->has_value() && (*existing)->kind == 'p';
   table_state state;
   if (change.before && !replaces && existing->has_value()) {
     auto changes = follow_change(*change.before, *table, **existing, *types, change.copied_again);
@@ -252,16 +299,28 @@ asio::awaitable<result<table_state>> postgres_destination::fit(table_change cons
   if (!sql.empty()) {
     sql = fmt::format("{}; {}", schema_lock, sql);
     auto changed = co_await connection.query(std::move(sql), "fitting the table to the source's");
-    if (!changed) co_return fail(std::move(changed));
+    if (!changed) {
+      auto failure = fail(std::move(changed));
+      if (failure.sqlstate == "42883" && !table->computed.empty()) {
+        failure.hint =
+            "Generated columns are computed at the destination, too: make the functions that they use there.";
+      }
+      co_return failure;
+    }
   }
   if (!state.created) {
-    auto rows = co_await connection.query(fmt::format("SELECT EXISTS (SELECT 1 FROM {})", table->quoted_name()),
-                                          "looking for rows");
+    auto rows = co_await connection.query(
+        fmt::format("SELECT EXISTS (SELECT 1 FROM {}{})", partitioned ? "" : "ONLY ", table->quoted_name()),
+        "looking for rows");
     if (!rows) co_return fail(std::move(rows));
     state.has_rows = rows->flag(0, 0);
   }
-  bool const partitioned = existing->has_value() && (*existing)->kind == 'p';
-  auto equals = co_await pg::find_key_operators(connection, *table);
+  co_return co_await know(table, state, partitioned);
+}
+
+asio::awaitable<result<table_state>> postgres_destination::know(model::relation_ptr table, table_state state,
+                                                                bool partitioned) {
+  auto equals = co_await pg::find_key_operators(*session_->connection, *table);
   if (!equals) co_return fail(std::move(equals));
   targets_[table->oid] = std::make_unique<target>(table, options_.transfer, partitioned, std::move(*equals));
   co_return state;
@@ -503,6 +562,10 @@ void postgres_destination::tell_differences(target& table) {
   }
   table.repaired = 0;
   table.lost = 0;
+}
+
+asio::awaitable<result<void>> postgres_destination::set_sequences(std::vector<model::sequence> sequences) {
+  return postgres::set_sequences(*session_->connection, std::move(sequences), sequences_);
 }
 
 asio::awaitable<result<position>> postgres_destination::flush() {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "destination/destination.hpp"
+#include "destination/postgres/sequences.hpp"
 #include "destination/postgres/transferable.hpp"
 #include "pg/connection.hpp"
 
@@ -17,6 +18,7 @@ namespace postgres {
 struct alteration;
 class applier;
 struct session;
+struct surveyed_table;
 struct target;
 }  // namespace postgres
 
@@ -55,13 +57,15 @@ class postgres_destination final : public destination {
 
   // Besides the connection's errors: `destination.in_use`, `destination.read_only`, `destination.progress_unreadable`.
   asio::awaitable<result<recovered>> open() override;
+  asio::awaitable<result<void>> expect_tables(std::vector<model::relation_ptr> tables) override;
   // Errors (all `data`): `destination.type_missing`, `destination.type_differs`, `destination.enum_label`,
-  // `destination.column_type`, `destination.column_generated`, `destination.key_missing`, `destination.not_a_table`,
-  // `destination.name_taken`, `destination.refused`.
+  // `destination.column_type`, `destination.column_generated`, `destination.column_not_generated`,
+  // `destination.key_missing`, `destination.not_a_table`, `destination.name_taken`, `destination.refused`.
   asio::awaitable<result<table_state>> ensure_table(table_change change) override;
-  // Errors (besides those of ensure_table): `destination.no_key`.
+  // Errors: those of ensure_table.
   asio::awaitable<result<void>> write(model::batch& batch) override;
   asio::awaitable<result<position>> flush() override;
+  asio::awaitable<result<void>> set_sequences(std::vector<model::sequence> sequences) override;
   // Drops the connection, and with it an open transaction. Never waits.
   asio::awaitable<void> close() override;
 
@@ -74,6 +78,7 @@ class postgres_destination final : public destination {
   asio::awaitable<result<void>> alter(std::vector<postgres::alteration> const& changes);
   asio::awaitable<result<void>> keep(std::vector<model::document> const& documents);
   asio::awaitable<result<bool>> allow_nulls(model::relation const& table);
+  asio::awaitable<result<table_state>> know(model::relation_ptr table, table_state state, bool partitioned);
   // Tables that ensure_table() has not seen in this session, before anything of the batch is applied.
   asio::awaitable<result<void>> know_tables(model::batch const& batch);
   asio::awaitable<result<void>> apply(model::batch const& batch);
@@ -92,6 +97,9 @@ class postgres_destination final : public destination {
   std::unique_ptr<postgres::session> session_;
   std::unique_ptr<postgres::applier> applier_;
   boost::unordered_flat_map<std::uint32_t, std::unique_ptr<postgres::target>> targets_;  // by relation OID
+  // What expect_tables() saw of tables that ensure_table() has not been called for yet.
+  boost::unordered_flat_map<std::uint32_t, std::unique_ptr<postgres::surveyed_table>> surveyed_;
+  postgres::known_sequences sequences_;
   bool in_transaction_ = false;
   bool truncate_by_deleting_ = false;  // foreign keys at the destination forbid TRUNCATE
   unsigned conflicts_ = 0;             // deadlocks and the like, in the batch in hand

@@ -29,8 +29,9 @@ std::string listed(std::size_t count, std::string_view separator, Item&& item) {
 
 }  // namespace
 
-table_sql::table_sql(model::relation const& table, std::vector<std::string> key_equals)
+table_sql::table_sql(model::relation const& table, std::vector<std::string> key_equals, bool partitioned)
     : name_(table.quoted_name()),
+      rows_(partitioned ? name_ : "ONLY " + name_),
       stage_(fmt::format("etl_stage_{}_{}", table.oid, table.version)),
       key_(table.key),
       key_equals_(std::move(key_equals)) {
@@ -72,16 +73,16 @@ std::string table_sql::upsert() const {
       listed(set.size(), ", ", [&](auto i) { return fmt::format("{0} = EXCLUDED.{0}", columns_[set[i]]); }));
 }
 
-std::string table_sql::remove() const { return fmt::format("DELETE FROM {} WHERE {}", name_, key_is(1)); }
+std::string table_sql::remove() const { return fmt::format("DELETE FROM {} WHERE {}", rows_, key_is(1)); }
 
 std::string table_sql::make_way() const {
   auto const old_key = key_is(key_.size() + 1);
-  return fmt::format("DELETE FROM {0} WHERE {1} AND NOT ({2}) AND EXISTS (SELECT 1 FROM {0} WHERE {2})", name_,
+  return fmt::format("DELETE FROM {0} WHERE {1} AND NOT ({2}) AND EXISTS (SELECT 1 FROM {0} WHERE {2})", rows_,
                      key_is(1), old_key);
 }
 
 std::string table_sql::update(std::vector<std::uint16_t> const& set) const {
-  return fmt::format("UPDATE {} SET {} WHERE {}", name_,
+  return fmt::format("UPDATE {} SET {} WHERE {}", rows_,
                      listed(set.size(), ", ", [&](auto i) { return fmt::format("{} = ${}", columns_[set[i]], i + 1); }),
                      key_is(set.size() + 1));
 }
@@ -97,14 +98,14 @@ std::string table_sql::copy(bool binary) const {
 }
 
 std::string table_sql::create_stage() const {
-  return fmt::format("CREATE TEMPORARY TABLE {} AS SELECT NULL::int2 AS c0, {} FROM {} WITH NO DATA", stage_,
-                     listed(columns_.size(), ", ",
-                            [&](auto i) {
-                              return stage_types_[i].empty()
-                                         ? fmt::format("{} AS c{}", columns_[i], i + 1)
-                                         : fmt::format("{}::{} AS c{}", columns_[i], stage_types_[i], i + 1);
-                            }),
-                     name_);
+  return fmt::format(
+      "CREATE TEMPORARY TABLE {} AS SELECT {}{} FROM {} WITH NO DATA", stage_, key_.empty() ? "" : "NULL::int2 AS c0, ",
+      listed(columns_.size(), ", ",
+             [&](auto i) {
+               return stage_types_[i].empty() ? fmt::format("{} AS c{}", columns_[i], i + 1)
+                                              : fmt::format("{}::{} AS c{}", columns_[i], stage_types_[i], i + 1);
+             }),
+      name_);
 }
 
 std::string table_sql::drop_stage() const { return fmt::format("DROP TABLE IF EXISTS pg_temp.{}", stage_); }
@@ -126,7 +127,7 @@ std::string table_sql::same_key() const {
 std::string table_sql::update_from_stage(std::int16_t kind, std::string_view unchanged) const {
   auto const set = columns_to_set(unchanged, false);
   return fmt::format(
-      "UPDATE {} AS t SET {} FROM pg_temp.{} AS s WHERE s.c0 = {} AND {}", name_,
+      "UPDATE {} AS t SET {} FROM pg_temp.{} AS s WHERE s.c0 = {} AND {}", rows_,
       listed(set.size(), ", ", [&](auto i) { return fmt::format("{} = s.c{}", columns_[set[i]], set[i] + 1); }), stage_,
       kind, same_key());
 }
@@ -141,20 +142,32 @@ std::string table_sql::insert_missing_from_stage(std::int16_t kind) const {
 }
 
 std::string table_sql::remove_staged(std::int16_t kind) const {
-  return fmt::format("DELETE FROM {} AS t USING pg_temp.{} AS s WHERE s.c0 = {} AND {}", name_, stage_, kind,
+  return fmt::format("DELETE FROM {} AS t USING pg_temp.{} AS s WHERE s.c0 = {} AND {}", rows_, stage_, kind,
                      same_key());
+}
+
+std::string table_sql::remove_staged_by_value() const {
+  // ROW(…)::text is what the types' output functions write, quoted so that NULL and '' differ.
+  return fmt::format(
+      "WITH gone AS MATERIALIZED (SELECT ROW({})::text AS row, count(*) AS rows FROM pg_temp.{} GROUP BY 1), "
+      "found AS MATERIALIZED ("
+      "SELECT r.heap, r.place, gone.rows, row_number() OVER (PARTITION BY gone.row) AS number "
+      "FROM (SELECT tableoid AS heap, ctid AS place, ROW({})::text AS row FROM {}) AS r JOIN gone USING (row)) "
+      "DELETE FROM {} AS t USING found "
+      "WHERE t.ctid = found.place AND t.tableoid = found.heap AND found.number <= found.rows",
+      stage_columns(), stage_, fmt::join(columns_, ", "), rows_, rows_);
 }
 
 std::string table_sql::complete_staged(std::int16_t kind, std::string_view unchanged) const {
   std::string set = fmt::format("c0 = {}", staged::changed);
   for (std::size_t i = 0; i < columns_.size(); ++i)
     if (unchanged[i] == '1') set += fmt::format(", c{} = t.{}", i + 1, columns_[i]);
-  return fmt::format("UPDATE pg_temp.{} AS s SET {} FROM {} AS t WHERE s.c0 = {} AND {}", stage_, set, name_, kind,
+  return fmt::format("UPDATE pg_temp.{} AS s SET {} FROM {} AS t WHERE s.c0 = {} AND {}", stage_, set, rows_, kind,
                      same_key());
 }
 
 std::string table_sql::remove_all_staged() const {
-  return fmt::format("DELETE FROM {} AS t USING pg_temp.{} AS s WHERE {}", name_, stage_, same_key());
+  return fmt::format("DELETE FROM {} AS t USING pg_temp.{} AS s WHERE {}", rows_, stage_, same_key());
 }
 
 std::string table_sql::insert_all_staged() const {

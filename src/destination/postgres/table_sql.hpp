@@ -21,11 +21,12 @@ struct staged {
 // The SQL that applies rows to one table. Pure text. `unchanged` marks columns as net_changes::partial_group does.
 //
 // The staging table is a temporary table with the columns c0 (see `staged`) and c1, c2, … for the relation's columns,
-// so that no name can collide.
+// so that no name can collide. That of a table without a key holds rows to remove and has no c0.
 class table_sql {
  public:
-  // `key_equals` are the operators by which the key's index finds its columns; empty: plain `=`.
-  explicit table_sql(model::relation const& table, std::vector<std::string> key_equals = {});
+  // `key_equals` are the operators by which the key's index finds its columns; empty: plain `=`. Tables that inherit
+  // from another are tables of their own, the partitions of a partitioned one are not.
+  explicit table_sql(model::relation const& table, std::vector<std::string> key_equals = {}, bool partitioned = false);
 
   [[nodiscard]] std::string const& name() const { return name_; }
 
@@ -45,6 +46,8 @@ class table_sql {
 
   [[nodiscard]] std::string copy(bool binary) const;
 
+  // A table has room for 1,600 columns, a staging table for one less of the relation's.
+  [[nodiscard]] bool can_stage() const { return key_.empty() || columns_.size() < 1600; }
   [[nodiscard]] std::string create_stage() const;
   [[nodiscard]] std::string drop_stage() const;
   [[nodiscard]] std::string empty_stage() const;
@@ -55,6 +58,9 @@ class table_sql {
   // The same, leaving out rows whose key is there.
   [[nodiscard]] std::string insert_missing_from_stage(std::int16_t kind) const;
   [[nodiscard]] std::string remove_staged(std::int16_t kind) const;
+  // For a table without a key: removes one row for each staged row, of the same text: types may have no equality, or
+  // one that takes different values to be equal.
+  [[nodiscard]] std::string remove_staged_by_value() const;
   // For a table whose rows have to be out of each other's way: fetch what partial rows lack (which makes them
   // staged::changed), remove every staged key, insert what is not removed.
   [[nodiscard]] std::string complete_staged(std::int16_t kind, std::string_view unchanged) const;
@@ -68,6 +74,7 @@ class table_sql {
   [[nodiscard]] std::string key_is(std::size_t first_parameter) const;
 
   std::string name_;
+  std::string rows_;  // the name as it stands for the table's own rows
   std::string stage_;
   std::vector<std::string> columns_;      // quoted
   std::vector<std::string> stage_types_;  // a domain's base type, else empty: NULL must be allowed there

@@ -24,7 +24,7 @@ enum class route : std::uint8_t {
 struct target {
   target(model::relation_ptr relation, encoding rows, bool is_partitioned, std::vector<std::string> key_equals)
       : table(std::move(relation)),
-        sql(*table, std::move(key_equals)),
+        sql(*table, std::move(key_equals), is_partitioned),
         format(rows, *table),
         partitioned(is_partitioned) {}
 

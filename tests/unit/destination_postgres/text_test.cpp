@@ -72,8 +72,8 @@ TEST_CASE("an update writes the key only where equal keys may differ in spelling
 TEST_CASE("statements quote what they name") {
   auto const odd = relation("Odd \"name\"", {column("from", 20, "bigint"), column("a\"b", 25, "text")}, {0});
   table_sql const sql(*odd);
-  CHECK(sql.remove() == R"(DELETE FROM "shop"."Odd ""name""" WHERE "from" = $1::bigint)");
-  CHECK(sql.update({1}) == R"(UPDATE "shop"."Odd ""name""" SET "a""b" = $1 WHERE "from" = $2::bigint)");
+  CHECK(sql.remove() == R"(DELETE FROM ONLY "shop"."Odd ""name""" WHERE "from" = $1::bigint)");
+  CHECK(sql.update({1}) == R"(UPDATE ONLY "shop"."Odd ""name""" SET "a""b" = $1 WHERE "from" = $2::bigint)");
   CHECK(sql.upsert() == R"(INSERT INTO "shop"."Odd ""name""" ("from", "a""b") OVERRIDING SYSTEM VALUE VALUES ($1, $2) )"
                         R"(ON CONFLICT ("from") DO UPDATE SET "a""b" = EXCLUDED."a""b" RETURNING (xmax = 0))");
 }

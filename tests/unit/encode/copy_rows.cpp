@@ -54,7 +54,15 @@ TEST_CASE("rows as COPY tuples") {
        "\0\1\0\0\0\1"
        "7\0\3\0\0\0\1"
        "8\xff\xff\xff\xfe\xff\xff\xff\xff"s},
-      {"no key to remove by", operation::remove, {}, test_row({"7", "x", "9"}), {}, "data.no_key"},
+      {"without a key the whole row is removed",
+       operation::remove,
+       {},
+       test_row({"7", nullptr, "9"}),
+       {},
+       "\0\3\0\0\0\1"
+       "7\xff\xff\xff\xff\0\0\0\1"
+       "9"s},
+      {"no key to change", operation::rekey, {}, test_row({"7", "x", "9"}), test_row({"8", "x", "9"}), "data.no_key"},
       {"too few values", operation::insert, {0}, {}, test_row({"7"}), "encode.columns"},
       {"too few old values", operation::rekey, {0}, test_row({"7"}), test_row({"7", "x", "9"}), "encode.columns"},
   };
