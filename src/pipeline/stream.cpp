@@ -82,7 +82,10 @@ asio::awaitable<result<void>> stream::run() {
         auto const& wal = std::get<pgoutput::xlog_data>(frame);
         if (auto failed = decoder_.decode(wal.payload, decoded_)) co_return protocol_error(*failed);
         auto const* const schema = std::get_if<pgoutput::relation>(&decoded_);
-        auto handled = schema != nullptr ? co_await relation(*schema) : handle(decoded_);
+        if (schema != nullptr) told_[schema->oid] = wal.payload;
+        auto handled = schema != nullptr        ? co_await relation(*schema)
+                       : lacks_schema(decoded_) ? co_await handle_told_before(decoded_)
+                                                : handle(decoded_);
         if (!handled) {
           auto failure = fail(std::move(handled));
           if (failure.where == lsn{}) failure.where = lsn{wal.start};
@@ -204,6 +207,39 @@ replicated_table* stream::table_of(std::uint32_t oid) {
   if (!table->target) throw std::logic_error("a row arrived before its Relation message");
   if (table->seen_by_copy && !table->seen_by_copy->applies(xid_)) return nullptr;
   return table;
+}
+
+bool stream::lacks_schema(pgoutput::message const& message) {
+  auto const lacks = [this](std::uint32_t oid) {
+    auto* const table = core_.tables.find(oid);
+    return table != nullptr && !table->target && !table->stopped && !table->gone &&
+           !table->leaves_to_copy(core_.cursor.commit_lsn(), xid_);
+  };
+  if (auto const* m = std::get_if<pgoutput::insert>(&message)) return lacks(m->oid);
+  if (auto const* m = std::get_if<pgoutput::update>(&message)) return lacks(m->oid);
+  if (auto const* m = std::get_if<pgoutput::remove>(&message)) return lacks(m->oid);
+  if (auto const* m = std::get_if<pgoutput::truncate>(&message)) return std::ranges::any_of(m->oids, lacks);
+  return false;
+}
+
+// The server says once what a table's rows look like, which may have been before the table was one of ours, or with
+// rows that were the copy's.
+asio::awaitable<result<void>> stream::handle_told_before(pgoutput::message const& message) {
+  std::vector<std::uint32_t> oids;
+  if (auto const* m = std::get_if<pgoutput::insert>(&message)) oids.push_back(m->oid);
+  if (auto const* m = std::get_if<pgoutput::update>(&message)) oids.push_back(m->oid);
+  if (auto const* m = std::get_if<pgoutput::remove>(&message)) oids.push_back(m->oid);
+  if (auto const* m = std::get_if<pgoutput::truncate>(&message)) oids.assign(m->oids.begin(), m->oids.end());
+  for (auto const oid : oids) {
+    auto const told = told_.find(oid);
+    auto* const table = core_.tables.find(oid);
+    if (told == told_.end() || table == nullptr || table->target) continue;
+    pgoutput::decoder decoder;  // the other one holds on to the row
+    pgoutput::message again;
+    if (auto failed = decoder.decode(told->second, again)) co_return protocol_error(*failed);
+    if (auto known = co_await relation(std::get<pgoutput::relation>(again)); !known) co_return known;
+  }
+  co_return handle(message);
 }
 
 void stream::touch(replicated_table& table, pgoutput::tuple values) {
@@ -349,13 +385,7 @@ asio::awaitable<result<void>> stream::relation(pgoutput::relation const& message
     if (table == nullptr) co_return result<void>();  // left out by source.tables
   }
   auto const commit = core_.cursor.commit_lsn();
-  if (table->stopped) co_return result<void>();
-  if (table->leaves_to_copy(commit, xid_)) {
-    // The rows of this transaction are the copy's. The server does not say again what later ones look like, though,
-    // when they look like these.
-    if (matches(*table->schema.relation, message)) follow(*table);
-    co_return result<void>();
-  }
+  if (table->stopped || table->leaves_to_copy(commit, xid_)) co_return result<void>();
   // What the destination has already it has with every change up to there.
   bool const delivered = core_.cursor.upcoming() <= core_.recovered;
   bool const looked = commit < table->latest.seen && matches(*table->latest.relation, message);

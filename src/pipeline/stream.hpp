@@ -1,7 +1,10 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
 #include <functional>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/error.hpp"
@@ -35,6 +38,9 @@ class stream {
   result<void> keepalive(pgoutput::keepalive const& frame);
   // Every message but Relation, which may have to ask the catalog. No coroutine: it runs once a row.
   result<void> handle(pgoutput::message const& message);
+  // Whether it is about a table of which the Relation message was not taken in when it came.
+  bool lacks_schema(pgoutput::message const& message);
+  asio::awaitable<result<void>> handle_told_before(pgoutput::message const& message);
 
   result<void> begin(pgoutput::begin const& message);
   result<void> commit(pgoutput::commit const& message);
@@ -77,6 +83,7 @@ class stream {
   pg::connection& connection_;
   pgoutput::decoder decoder_;
   pgoutput::message decoded_;
+  std::unordered_map<std::uint32_t, std::string> told_;  // each table's last Relation message
   replication::receive_habit habit_;
   std::vector<pgoutput::value> completed_;  // an update's new row with values filled in from the old one
   std::uint32_t xid_ = 0;

@@ -1,10 +1,23 @@
 import contextlib
 import itertools
+import re
 
 import pytest
 
 from support.etl import SANITIZER_REPORT, Pipeline, wait_until
 from support.postgres import Cluster
+
+
+ELSEWHERE = re.compile(r"random|\b(file|duckdb|snowflake|stopped|killed)\b")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """The cases of types, shapes and schema changes run on every server version, to PostgreSQL."""
+    for item in items:
+        case = re.match(r"test_cases?_(\d+)", item.name)
+        if case and 11 <= int(case[1]) <= 22 and not ELSEWHERE.search(item.name):
+            item.add_marker(pytest.mark.matrix)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from support import files
+from support.postgres import VERSION
 
 # Types of one's own, which the program makes at a PostgreSQL destination. Two enums of one name, domains over domains
 # and over arrays, whose checks rows in transit may break; a composite and a range of such.
@@ -42,8 +43,7 @@ BUILT_IN = {
         "9" * 131_072, "0." + "0" * 16_382 + "1",
     ],
     "numeric(38,10)": ["NaN", "-1.1", "9999999999999999999999999999.9999999999"],
-    "numeric(3,-2)": ["12345", "-99900"],
-    "numeric(3,5)": ["0.00123", "-0.00999"],
+    **({} if VERSION == "14" else {"numeric(3,-2)": ["12345", "-99900"], "numeric(3,5)": ["0.00123", "-0.00999"]}),
     "numeric(1000,500)": ["1." + "7" * 500],
     "money": ["-12.34", "92233720368547758.07", "-92233720368547758.08", "1000"],
     "text": ["", "NULL", "\\N", "tab\t line\n return\r quote\" back\\slash '", "größe 漢字 🙂 \u0301\u2028\u0001", "x" * 10_000_000],
@@ -60,7 +60,7 @@ BUILT_IN = {
     "timestamptz": ["-infinity", "infinity", "2026-03-29 02:30:00+02", "0001-01-01 00:00:00+00 BC", "294276-12-31 23:59:59.9+00"],
     "interval": [
         "-1 year 2 mons -3 days 04:05:06.789", "1 year -2 mons 3 days -04:05:06", "0", "-178000000 years", "-1 mon 1 day",
-        "2147483647 days -2562047788:00:54.775807", "00:00:00.000001",
+        "00:00:00.000001", *(() if VERSION == "14" else ("2147483647 days -2562047788:00:54.775807",)),
     ],
     "uuid": ["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "00000000-0000-0000-0000-000000000000"],
     "json": ['{"b": 1,  "a": [1.10, null], "a": "\\u00e9\\/"}', "  null ", "1e400", '"\\ud83d\\ude42"', "[\n1\t,2 ]"],
