@@ -216,6 +216,7 @@ def test_a_stop_with_a_stalled_service(world, snowflake, pipeline, transport, st
     world.sql("CREATE TABLE t (id int PRIMARY KEY)")
     one = pipeline(transport, shutdown_timeout="2s")
     process = one.start()
+    one.wait_until(lambda: "table copied" in log_of(one), "the copy: what it sees is not the stream's")
     one.wait_confirmed()
     stall = snowflake.faults.add(stalled, "stall", times=None)
     world.sql("INSERT INTO t SELECT generate_series(1, 100)")
