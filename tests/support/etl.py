@@ -198,7 +198,11 @@ class Pipeline:
         self.wait_until(lambda: self.confirmed(target), f"slot {self.slot} confirmed up to {target}", seconds)
 
     def streaming(self):
-        query = "SELECT count(*) = 1 FROM pg_replication_slots WHERE slot_name = %s AND active"
+        """The slot is also in use while it is made; what is written then is the copy's to bring."""
+        query = (
+            "SELECT count(*) = 1 FROM pg_replication_slots JOIN pg_stat_replication ON pid = active_pid"
+            " WHERE slot_name = %s AND state IN ('catchup', 'streaming')"
+        )
         return self.cluster.value(self.database, query, self.slot)
 
     def wait_streaming(self, seconds=30):
