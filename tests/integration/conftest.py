@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from support import files
 from support.etl import SANITIZER_REPORT, Pipeline, wait_until
 from support.postgres import Cluster
 
@@ -56,6 +57,26 @@ class World:
         pipeline = Pipeline(self.directory, (self.cluster, self.source), destination, name, **sections)
         self.pipelines.append(pipeline)
         return pipeline
+
+    def started(self, to="postgres", *tables, seconds=30, **sections):
+        """A pipeline that runs, with these tables equal on both sides."""
+        pipeline = self.pipeline(to, **sections)
+        pipeline.start()
+        pipeline.wait_equal(*tables, seconds=seconds)
+        return pipeline
+
+    def transaction(self, *statements):
+        """Statements in one transaction on the source, in a session of their own."""
+        with contextlib.closing(self.session()) as session, session.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            session.commit()
+
+    def copied(self, pipeline, table):
+        """How many rows of a table the destination has, while the table is copied; false before it is there."""
+        if not isinstance(pipeline.to, tuple):
+            return files.row_versions(pipeline.to, table)
+        return self.there("SELECT to_regclass(%s) IS NOT NULL", table)[0][0] and self.there(f"SELECT count(*) FROM {table}")[0][0]
 
     def make_slot(self, pipeline):
         """Slot and publication as a user may have made them before the first start."""

@@ -7,22 +7,6 @@ from support.etl import wait_until
 both = pytest.mark.parametrize("to", ["postgres", "file"])
 
 
-def started(world, to="postgres", *tables, **sections):
-    pipeline = world.pipeline(to, **sections)
-    pipeline.start()
-    pipeline.wait_equal(*tables)
-    return pipeline
-
-
-def transaction(world, *statements):
-    session = world.session()
-    with session.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
-    session.commit()
-    session.close()
-
-
 @both
 @pytest.mark.short
 @pytest.mark.matrix
@@ -31,23 +15,21 @@ def test_key_changes(world, to):
         "CREATE TABLE t (a int, b text, body text, PRIMARY KEY (b, a));"
         "INSERT INTO t SELECT n, 'k' || n, 'body ' || n FROM generate_series(1, 50) n"
     )
-    pipeline = started(world, to, "t")
+    pipeline = world.started(to, "t")
     world.sql("UPDATE t SET a = a + 1000 WHERE a <= 10")
     world.sql("UPDATE t SET b = upper(b), body = 'new' WHERE a BETWEEN 11 AND 20")
-    transaction(  # two keys swapped through a parking value
-        world,
+    world.transaction(  # two keys swapped through a parking value
         "UPDATE t SET a = -1, b = 'parked' WHERE a = 21",
         "UPDATE t SET a = 21, b = 'k21' WHERE a = 22",
         "UPDATE t SET a = 22, b = 'k22' WHERE a = -1",
     )
-    transaction(world, "DELETE FROM t WHERE a = 23", "INSERT INTO t VALUES (23, 'k23', 'again')")
-    transaction(
-        world,
+    world.transaction("DELETE FROM t WHERE a = 23", "INSERT INTO t VALUES (23, 'k23', 'again')")
+    world.transaction(
         "UPDATE t SET a = 124 WHERE a = 24",
         "INSERT INTO t VALUES (24, 'k24', 'newcomer')",
         "DELETE FROM t WHERE a = 124",
     )
-    transaction(world, "INSERT INTO t VALUES (60, 'k60', '')", "UPDATE t SET a = 61 WHERE a = 60", "DELETE FROM t WHERE a = 61")
+    world.transaction("INSERT INTO t VALUES (60, 'k60', '')", "UPDATE t SET a = 61 WHERE a = 60", "DELETE FROM t WHERE a = 61")
     pipeline.wait_equal("t")
     pipeline.stop()
     pipeline.assert_equal("t")
@@ -57,7 +39,7 @@ def test_key_changes(world, to):
 @pytest.mark.matrix
 def test_keys_that_change_their_spelling_only(world, to):
     world.sql("CREATE TABLE t (id numeric PRIMARY KEY, n int); INSERT INTO t VALUES (1.0, 1), (2.50, 2)")
-    pipeline = started(world, to, "t")
+    pipeline = world.started(to, "t")
     world.sql("UPDATE t SET id = 1.00, n = 10 WHERE id = 1")
     world.sql("UPDATE t SET id = 2.5 WHERE id = 2.5")
     pipeline.wait_equal("t")
@@ -81,19 +63,17 @@ def test_unchanged_toast_values(world, to, identity):
         f"INSERT INTO t SELECT n, n, n, {TOAST.format('m.n')}, json_build_object('a', {TOAST.format('m.n')}),"
         f" ARRAY[{TOAST.format('m.n')}, 'x'], {TOAST.format('m.n')}::bytea FROM generate_series(1, 20) m(n)"
     )
-    pipeline = started(world, to, "t")
+    pipeline = world.started(to, "t")
     world.sql("UPDATE t SET n = n + 100 WHERE id <= 5")
     world.sql("UPDATE t SET id = id + 1000, other = other + 1000 WHERE id BETWEEN 6 AND 8")
     world.sql("UPDATE t SET body = 'short' WHERE id BETWEEN 9 AND 10")
-    transaction(
-        world,
+    world.transaction(
         f"INSERT INTO t SELECT 30, 30, 0, {TOAST.format(7)}, NULL, NULL, NULL",
         "UPDATE t SET n = 1 WHERE id = 30",
         "UPDATE t SET id = 31, other = 31 WHERE id = 30",
         "UPDATE t SET n = 2 WHERE id = 31",
     )
-    transaction(
-        world,
+    world.transaction(
         "UPDATE t SET n = -1 WHERE id = 11",
         "DELETE FROM t WHERE id = 11",
         "INSERT INTO t (id, other, n) VALUES (11, 11, 5)",
@@ -113,18 +93,17 @@ def test_truncate_is_an_event_in_order(world, to):
         "INSERT INTO parent SELECT n, n FROM generate_series(1, 10) n; INSERT INTO child VALUES (1, 1);"
         "INSERT INTO other (n) SELECT generate_series(1, 5)"
     )
-    pipeline = started(world, to, "parent", "child", "other")
-    transaction(
-        world,
+    pipeline = world.started(to, "parent", "child", "other")
+    world.transaction(
         "INSERT INTO other (n) VALUES (100)",
         "TRUNCATE other RESTART IDENTITY",
         "INSERT INTO other (n) VALUES (200), (201)",
         "UPDATE other SET n = 202 WHERE n = 201",
     )
     pipeline.wait_equal("other")
-    transaction(world, "TRUNCATE parent CASCADE", "INSERT INTO parent VALUES (1, 11)", "INSERT INTO child VALUES (5, 1)")
+    world.transaction("TRUNCATE parent CASCADE", "INSERT INTO parent VALUES (1, 11)", "INSERT INTO child VALUES (5, 1)")
     pipeline.wait_equal("parent", "child", "other")
-    transaction(world, "TRUNCATE child, parent, other", "INSERT INTO other (n) VALUES (1)", "TRUNCATE other")
+    world.transaction("TRUNCATE child, parent, other", "INSERT INTO other (n) VALUES (1)", "TRUNCATE other")
     pipeline.wait_equal("parent", "child", "other")
     assert pipeline.destination_rows("other") == []
     pipeline.stop()
@@ -136,7 +115,7 @@ def test_readers_never_see_half_a_transaction(world):
         "CREATE TABLE a (id int PRIMARY KEY, n int); CREATE TABLE b (id int PRIMARY KEY, n int);"
         "INSERT INTO a SELECT n, 100 FROM generate_series(1, 10) n; INSERT INTO b SELECT n, 100 FROM generate_series(1, 10) n"
     )
-    pipeline = started(world, "postgres", "a", "b", batch={"max_rows": 3})
+    pipeline = world.started("postgres", "a", "b", batch={"max_rows": 3})
     session = world.session()
     for n in range(300):
         with session.cursor() as cursor:
@@ -152,7 +131,7 @@ def test_readers_never_see_half_a_transaction(world):
 
 def test_rows_that_somebody_else_changed_are_repaired(world):
     world.sql("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t SELECT n, n FROM generate_series(1, 10) n")
-    pipeline = started(world, "postgres", "t")
+    pipeline = world.started("postgres", "t")
     world.there("DELETE FROM t WHERE id <= 3; INSERT INTO t (id, n) VALUES (20, -1), (21, -1)")
     world.sql("UPDATE t SET n = n + 100 WHERE id <= 2")  # updates of missing rows
     world.sql("DELETE FROM t WHERE id = 3")  # a removal of a missing row
@@ -164,7 +143,7 @@ def test_rows_that_somebody_else_changed_are_repaired(world):
 def test_a_lost_answer_repeats_nothing(world):
     """The destination's session is ended while it commits: the program cannot know whether it did."""
     world.sql("CREATE TABLE plain (n int); CREATE TABLE t (id int PRIMARY KEY, n int)")
-    pipeline = started(world, "postgres", "plain", "t")
+    pipeline = world.started("postgres", "plain", "t")
     for n in range(30):
         world.sql("INSERT INTO plain VALUES (%s); INSERT INTO t VALUES (%s, 0)", n, n)
         world.cluster.sql(
@@ -209,7 +188,7 @@ def test_a_destination_that_stands_still_costs_no_connection(world):
 def test_a_slow_destination_is_confirmed_while_it_is_behind(world):
     """Else the source would keep WAL for as long as a backlog lasts, however much of it has arrived."""
     world.sql("CREATE TABLE t (id int PRIMARY KEY)")
-    pipeline = started(world, "postgres", "t", batch={"max_rows": 100})
+    pipeline = world.started("postgres", "t", batch={"max_rows": 100})
     world.there(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.002); RETURN NEW; END';"
         "CREATE TRIGGER slow BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION slow();"
@@ -233,7 +212,7 @@ def test_names_that_need_quotes(world, to):
         "CREATE TABLE t (id int PRIMARY KEY, n int); CREATE TABLE \"T\" (id int PRIMARY KEY, n text)"
     )
     names = ['"Odd schema"."a.b""c"', "t", '"T"']
-    pipeline = started(world, to, *names)
+    pipeline = world.started(to, *names)
     world.sql('UPDATE "Odd schema"."a.b""c" SET "select" = \'y\'; INSERT INTO "Odd schema"."a.b""c" VALUES (2, NULL, NULL);')
     world.sql("INSERT INTO t VALUES (1, 1); INSERT INTO \"T\" VALUES (1, 'one')")
     pipeline.wait_equal(*names)
@@ -247,7 +226,7 @@ def test_chosen_tables_only(world):
         "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY);"
         "INSERT INTO sales.orders VALUES (1); INSERT INTO sales.tmp_orders VALUES (1); INSERT INTO t VALUES (1); INSERT INTO u VALUES (1)"
     )
-    pipeline = started(world, "postgres", "sales.orders", "t", source={"tables": ["sales.*", "!sales.tmp_*", "t"]})
+    pipeline = world.started("postgres", "sales.orders", "t", source={"tables": ["sales.*", "!sales.tmp_*", "t"]})
     world.sql("INSERT INTO sales.tmp_orders VALUES (2); INSERT INTO u VALUES (2); INSERT INTO t VALUES (2)")
     pipeline.wait_equal("t")
     assert pipeline.destination_rows("u") is None

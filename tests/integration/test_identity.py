@@ -7,7 +7,8 @@ import pytest
 from support import duckdb_file, files
 from support.etl import Pipeline
 from support.writers import SECONDS, Writer, seed_of_this_run, write_and_kill
-from test_shapes import both, started, transaction
+
+both = pytest.mark.parametrize("to", ["postgres", "file"])
 
 TOAST = "(SELECT string_agg(md5((n * {0})::text), '') FROM generate_series(1, 100) n)"
 LARGE = f"{TOAST.format('m.n')}, json_build_object('a', {TOAST.format('m.n')}), ARRAY[{TOAST.format('m.n')}, 'x'], {TOAST.format('m.n')}::bytea"
@@ -54,14 +55,13 @@ def test_case_11_case_12_identities_and_unchanged_values(world, to):
         tables[table] = outcome
         world.sql((TABLE + KEYS[key]).format(table))
         world.sql(f"ALTER TABLE {table} REPLICA IDENTITY {identity}".format(table))
-    pipeline = started(world, to, *tables)
+    pipeline = world.started(to, *tables)
     kept = {table: {row for row in pipeline.destination_rows(table) if row[0] != "14"} for table in tables}
     for table, outcome in tables.items():
         for change in CHANGES.values():
             world.sql(change.format(table))
         world.sql(f"INSERT INTO {table} SELECT n, n, n, {LARGE} FROM generate_series(101, 102) m(n)")
-        transaction(
-            world,
+        world.transaction(
             f"INSERT INTO {table} SELECT n, n, 0, {LARGE} FROM generate_series(30, 30) m(n)",
             f"UPDATE {table} SET n = 1 WHERE id = 30",
             f"UPDATE {table} SET id = 31, other = 31 WHERE id = 30",
@@ -90,7 +90,7 @@ def test_case_11_case_12_identities_and_unchanged_values(world, to):
 
 def test_case_13_a_table_without_key_is_copied_and_inserted(world):
     world.sql("CREATE TABLE t (n int, body text); INSERT INTO t SELECT n / 2, 'x' FROM generate_series(1, 1000) n")
-    pipeline = started(world, "postgres", "t")
+    pipeline = world.started("postgres", "t")
     world.sql("INSERT INTO t SELECT n / 2, 'x' FROM generate_series(1, 1000) n")  # exact duplicates are rows, too
     pipeline.wait_equal("t")
     world.sql("UPDATE t SET body = 'y' WHERE n = 1")  # allowed at the source, and not published
@@ -117,15 +117,14 @@ def test_case_12_full_rows_are_told_apart_by_their_text(world, to):
         " FROM (VALUES ('word'), ('WORD'), ('Word')) c(c), (VALUES (1.0), (1.00), (NULL)) n(n), (VALUES (0.0), ('-0')) f(f),"
         " (VALUES ('24:00:00'::interval), ('1 day')) i(i), generate_series(1, 2);"
     )
-    pipeline = started(world, to, "t")
+    pipeline = world.started(to, "t")
     one = "WHERE ctid = (SELECT ctid FROM t WHERE c::text = '{}' AND n::text = '{}' AND f::text = '{}' LIMIT 1)"
     world.sql(f"UPDATE t SET a = 'new' {one.format('WORD', '1.00', '-0')}")
     world.sql(f"UPDATE t SET c = 'WORD' {one.format('word', '1.0', '0')}")
     world.sql(f"DELETE FROM t {one.format('Word', '1.0', '-0')}")
     world.sql("DELETE FROM t WHERE ctid = (SELECT ctid FROM t WHERE n IS NULL LIMIT 1)")
     pipeline.wait_equal("t")
-    transaction(
-        world,
+    world.transaction(
         "INSERT INTO t (c, n) VALUES ('twin', 1), ('twin', 1), ('Twin', 1)",
         "DELETE FROM t WHERE ctid = (SELECT min(ctid) FROM t WHERE c = 'twin')",
         "UPDATE t SET e = NULL WHERE i = '1 day'",
@@ -151,16 +150,14 @@ def test_case_12_rows_without_key_that_change_while_they_are_copied(world, to, k
     pipeline = world.pipeline(to, copy={"workers": 1, "chunk_size": "64KiB"}, batch={"max_fill": "20ms"})
 
     def copied():
-        if to == "file":
-            return files.row_versions(pipeline.to, "t")
-        return world.there("SELECT to_regclass('t') IS NOT NULL")[0][0] and world.there("SELECT count(*) FROM t")[0][0]
+        return world.copied(pipeline, "t")
 
     process = pipeline.start()
     with process.paused_when(copied, "the first piece"):
         assert copied() < rows, "the copy was over"
         for where in ("n % 100 = 0", "n < 10", f"n > {rows // 2 - 10}"):  # rows of pieces before and behind
             world.sql(f"UPDATE t SET body = 'changed' WHERE {where}; DELETE FROM t WHERE {where} AND n % 3 = 0")
-        transaction(world, "INSERT INTO t VALUES (-1, 'new'), (-1, 'new'), (-2, '')", "DELETE FROM t WHERE n = -2")
+        world.transaction("INSERT INTO t VALUES (-1, 'new'), (-1, 'new'), (-2, '')", "DELETE FROM t WHERE n = -2")
         world.sql("DELETE FROM t WHERE ctid = (SELECT min(ctid) FROM t WHERE n = -1)")
     if killed:
         pipeline.kill()

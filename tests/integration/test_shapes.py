@@ -13,22 +13,6 @@ both = pytest.mark.parametrize("to", ["postgres", "file"])
 SANITIZED = PATIENCE > 1
 
 
-def started(world, to="postgres", *tables, seconds=30, **sections):
-    pipeline = world.pipeline(to, **sections)
-    pipeline.start()
-    pipeline.wait_equal(*tables, seconds=seconds)
-    return pipeline
-
-
-def transaction(world, *statements):
-    session = world.session()
-    with session.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
-    session.commit()
-    session.close()
-
-
 # Three levels; a leaf with its columns in another order, and one with a gap where a column was dropped.
 PARTITIONED = """
     CREATE TABLE orders (id int, region text, n int, body text, PRIMARY KEY (region, id)) PARTITION BY LIST (region);
@@ -66,9 +50,9 @@ def test_case_17_partitions(world, published, to):
     world.sql("INSERT INTO orders VALUES (300, 'fr', 1, 'new'), (400, 'us', 1, 'new')")
     world.sql("UPDATE orders SET n = -n WHERE id % 5 = 0; DELETE FROM orders WHERE id % 7 = 0")
     world.sql("UPDATE orders SET region = 'us' WHERE id = 103; UPDATE orders SET id = id + 700 WHERE id IN (1, 2, 4)")
-    transaction(world, "UPDATE orders SET id = 500 WHERE id = 8", "UPDATE orders SET n = 9, id = 9999, region = 'us' WHERE id = 500")
+    world.transaction("UPDATE orders SET id = 500 WHERE id = 8", "UPDATE orders SET n = 9, id = 9999, region = 'us' WHERE id = 500")
     pipeline.wait_equal(*tables)
-    transaction(world, "INSERT INTO orders VALUES (700, 'de', 1, '')", "TRUNCATE orders", "INSERT INTO orders VALUES (701, 'de', 1, '')")
+    world.transaction("INSERT INTO orders VALUES (700, 'de', 1, '')", "TRUNCATE orders", "INSERT INTO orders VALUES (701, 'de', 1, '')")
     pipeline.wait_equal(*tables)
     pipeline.stop()
     pipeline.assert_equal(*tables)
@@ -84,7 +68,7 @@ def test_case_21_names(world, to):
     for table in tables:
         world.sql(f"CREATE TABLE {table} ({columns}, PRIMARY KEY ({names[0]}, {names[7]}))")
         world.sql(f"INSERT INTO {table} SELECT n, n, n, n, n, n, n, n, n, n FROM generate_series(1, 3) n")
-    pipeline = started(world, to, *tables, source={"publication": 'Pub "li\\cation" ü', "slot": "p" * 63})
+    pipeline = world.started(to, *tables, source={"publication": 'Pub "li\\cation" ü', "slot": "p" * 63})
     for table in tables:
         world.sql(f"UPDATE {table} SET {names[4]} = -1, {names[1]} = 7 WHERE {names[0]} = 1; DELETE FROM {table} WHERE {names[0]} = 2")
         world.sql(f"UPDATE {table} SET {names[7]} = 99 WHERE {names[0]} = 3")
@@ -95,7 +79,7 @@ def test_case_21_names(world, to):
 @both
 def test_tables_without_columns(world, to):
     world.sql("CREATE TABLE nothing (); ALTER TABLE nothing REPLICA IDENTITY FULL; INSERT INTO nothing DEFAULT VALUES; INSERT INTO nothing DEFAULT VALUES")
-    pipeline = started(world, to, "nothing")
+    pipeline = world.started(to, "nothing")
     world.sql("INSERT INTO nothing DEFAULT VALUES; INSERT INTO nothing DEFAULT VALUES")
     world.sql("DELETE FROM nothing WHERE ctid = (SELECT min(ctid) FROM nothing)")
     pipeline.wait_equal("nothing")
@@ -109,7 +93,7 @@ def test_1600_columns(world, to):
     world.sql(f"CREATE TABLE wide (c1 int PRIMARY KEY, {', '.join(f'c{n} int' for n in range(2, columns + 1))})")
     row = ", ".join("n" if n < 50 else "NULL" if n % 2 else "n" for n in range(1, columns + 1))
     world.sql(f"INSERT INTO wide SELECT {row} FROM generate_series(1, 300) n")
-    pipeline = started(world, to, "wide")
+    pipeline = world.started(to, "wide")
     world.sql(f"INSERT INTO wide SELECT {row} FROM generate_series(1000, 1002) n; UPDATE wide SET c{columns} = 0; DELETE FROM wide WHERE c1 = 7")
     world.sql(f"UPDATE wide SET c{columns} = 1 WHERE c1 < 5")
     pipeline.wait_equal("wide")
@@ -178,7 +162,7 @@ def test_case_18_generated_columns(world, to):
         assert pipeline.once() == 1
         assert "twice(integer) does not exist" in pipeline.process.text() and "make the functions" in pipeline.process.text()
         world.there(function)
-    pipeline = started(world, to, "t", "computed")
+    pipeline = world.started(to, "t", "computed")
     world.sql("INSERT INTO t (id, a) VALUES (1000, 5); UPDATE t SET a = 7, body = NULL WHERE id < 5; DELETE FROM t WHERE id = 6")
     world.sql("UPDATE t SET b = -b WHERE id % 2 = 0; INSERT INTO computed DEFAULT VALUES")
     pipeline.wait_equal("t", "computed")
@@ -199,7 +183,7 @@ def test_inherited_tables_are_tables_of_their_own(world, to):
     tables = "CREATE TABLE parent (id int PRIMARY KEY, n int); CREATE TABLE child (extra text, PRIMARY KEY (id)) INHERITS (parent);"
     world.sql(tables + "INSERT INTO parent SELECT n, n FROM generate_series(1, 9) n; INSERT INTO child SELECT n, n, 'x' FROM generate_series(5, 15) n")
     world.there(tables)  # the same tree there: what is meant for the parent must not reach the child
-    pipeline = started(world, to, "child")
+    pipeline = world.started(to, "child")
     only = "SELECT id, n FROM ONLY parent ORDER BY id"
 
     def parent_equal():
@@ -224,7 +208,7 @@ def test_identity_columns_at_the_destination(world):
     table = "CREATE TABLE t (id int PRIMARY KEY, number int GENERATED ALWAYS AS IDENTITY, n int, s serial)"
     world.sql(f"{table}; INSERT INTO t (id, n) SELECT n, n FROM generate_series(1, 300) n")
     world.there(table)
-    pipeline = started(world, "postgres", "t")
+    pipeline = world.started("postgres", "t")
     world.sql("INSERT INTO t (id, n) VALUES (1000, 1); UPDATE t SET n = 0 WHERE id < 5; UPDATE t SET n = 1")
     world.sql("INSERT INTO t (id, n, number) OVERRIDING SYSTEM VALUE VALUES (1001, 1, 7); UPDATE t SET number = DEFAULT WHERE id = 1")
     pipeline.wait_equal("t")
@@ -312,9 +296,8 @@ def test_case_19_truncate(world, to):
         "INSERT INTO list VALUES (1), (1)"
     )
     tables = ["a", "b", "c", "list", "orders"]
-    pipeline = started(world, to, *tables)
-    transaction(
-        world,
+    pipeline = world.started(to, *tables)
+    world.transaction(
         "INSERT INTO a (n) VALUES (100)",
         "INSERT INTO list VALUES (2)",
         "TRUNCATE a, list RESTART IDENTITY CASCADE",
@@ -325,7 +308,7 @@ def test_case_19_truncate(world, to):
         "INSERT INTO b VALUES (1, 2)",
     )
     pipeline.wait_equal(*tables)
-    transaction(world, "INSERT INTO c VALUES (1)", "TRUNCATE a, c, orders, b", "INSERT INTO c VALUES (1)", "TRUNCATE c", "INSERT INTO c VALUES (2)")
+    world.transaction("INSERT INTO c VALUES (1)", "TRUNCATE a, c, orders, b", "INSERT INTO c VALUES (1)", "TRUNCATE c", "INSERT INTO c VALUES (2)")
     pipeline.wait_equal(*tables)
     assert pipeline.destination_rows("c") == [("2",)]
     pipeline.stop()
@@ -347,9 +330,7 @@ def test_case_19_truncate_of_a_table_under_copy(world, to, key):
     pipeline = world.pipeline(to, copy={"workers": 1, "chunk_size": "64KiB"}, batch={"max_fill": "20ms"})
 
     def copied():
-        if to == "file":
-            return files.row_versions(pipeline.to, "t")
-        return world.there("SELECT to_regclass('t') IS NOT NULL")[0][0] and world.there("SELECT count(*) FROM t")[0][0]
+        return world.copied(pipeline, "t")
 
     process = pipeline.start()
     with process.paused_when(copied, "the first rows"):
@@ -358,7 +339,7 @@ def test_case_19_truncate_of_a_table_under_copy(world, to, key):
             world.sql("DELETE FROM t WHERE n < 100" if key == "FULL" else "UPDATE t SET body = '' WHERE n < 100")
         # It waits for the lock of the chunk that is being read, and may come before the next one.
         statements = ["INSERT INTO t VALUES (-1, 'lost')", "TRUNCATE t", "INSERT INTO t VALUES (-2, 'kept'), (-3, 'kept')"]
-        truncating = threading.Thread(target=transaction, args=(world, *statements))
+        truncating = threading.Thread(target=world.transaction, args=statements)
         truncating.start()
     truncating.join()
     pipeline.wait_equal("t")
@@ -384,19 +365,18 @@ def test_constraints_at_the_destination_do_not_break_valid_transactions(world):
         "CREATE TRIGGER no BEFORE INSERT OR UPDATE OR DELETE ON child FOR EACH ROW EXECUTE FUNCTION no();"
         "CREATE TRIGGER no_truncate BEFORE TRUNCATE ON child EXECUTE FUNCTION no()"
     )
-    pipeline = started(world, "postgres", "parent", "child", "self")
-    transaction(world, "INSERT INTO child VALUES (1000, 7, 1000, 1)", "INSERT INTO parent VALUES (7)", "INSERT INTO self VALUES (1, 2), (2, 1)")
+    pipeline = world.started("postgres", "parent", "child", "self")
+    world.transaction("INSERT INTO child VALUES (1000, 7, 1000, 1)", "INSERT INTO parent VALUES (7)", "INSERT INTO self VALUES (1, 2), (2, 1)")
     # Values of a unique index that swap: two rows, by a parking value, and hundreds in a ring.
-    transaction(world, "UPDATE child SET place = 2 WHERE id = 1", "UPDATE child SET place = 1 WHERE id = 2")
-    transaction(
-        world,
+    world.transaction("UPDATE child SET place = 2 WHERE id = 1", "UPDATE child SET place = 1 WHERE id = 2")
+    world.transaction(
         "UPDATE child SET place = -1 WHERE id = 3",
         "UPDATE child SET place = 3 WHERE id = 4",
         "UPDATE child SET place = 4 WHERE id = 3",
     )
     world.sql("UPDATE child SET place = place % 400 + 1 WHERE id <= 400")
-    transaction(world, "DELETE FROM child WHERE id = 5", "INSERT INTO child VALUES (2000, 1, 6, 1)", "DELETE FROM parent WHERE id = 2")
-    transaction(world, "UPDATE child SET id = id + 5000, place = 402 - place WHERE id BETWEEN 10 AND 390")
+    world.transaction("DELETE FROM child WHERE id = 5", "INSERT INTO child VALUES (2000, 1, 6, 1)", "DELETE FROM parent WHERE id = 2")
+    world.transaction("UPDATE child SET id = id + 5000, place = 402 - place WHERE id BETWEEN 10 AND 390")
     pipeline.wait_equal("parent", "child", "self")
     world.sql("TRUNCATE parent CASCADE; INSERT INTO parent VALUES (1)")
     pipeline.wait_equal("parent", "child", "self")
@@ -407,7 +387,7 @@ def test_constraints_at_the_destination_do_not_break_valid_transactions(world):
 @both
 def test_case_17_partitions_attached_detached_and_truncated_live(world, to):
     world.sql(PARTITIONED)
-    pipeline = started(world, to, "orders", source={"heartbeat": "200ms"})
+    pipeline = world.started(to, "orders", source={"heartbeat": "200ms"})
 
     def attach(number):
         world.sql(
