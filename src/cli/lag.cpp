@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 
 #include "cli/lag_view.hpp"
 #include "config/load.hpp"
@@ -133,7 +134,7 @@ int lag(lag_arguments const& arguments) {
     if (arguments.watch && terminal && !arguments.json) text.insert(0, "\x1b[H\x1b[2J");
     if (!print(text)) return exit_unknown;
     if (!arguments.watch) return lag_exit_code(reports, limits);
-    ::usleep(static_cast<useconds_t>(*arguments.watch * 1e6));
+    std::this_thread::sleep_for(std::chrono::duration<double>(*arguments.watch));
   }
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -281,7 +280,10 @@ void snowflake_destination::add_unknown(std::vector<piece>& to, lane const& know
                                         model::table_rows const& rows) const {
   if (rows.last <= known.committed()) return;
   auto const bytes = rows.bytes.view();
-  auto const position_at = [&](std::size_t offset) { return position_in(bytes.substr(offset)); };
+  auto const position_at = [&](std::size_t offset) {
+    // What cannot be read is sent rather than left out.
+    return position_in(bytes.substr(offset)).value_or(rows.last);
+  };
   std::size_t at = 0, i = 0;
   while (position_at(at) <= known.committed()) at += rows.rows[i++].size;
   while (i < rows.rows.size()) {
@@ -461,7 +463,7 @@ asio::awaitable<result<bool>> snowflake_destination::put_aside(lane& from, chann
     found += missing->size();
     for (std::string_view rest = part.rows; !rest.empty();) {
       auto const line = rest.substr(0, rest.find('\n') + 1);
-      if (missing->contains(position_in(line))) lines += line;
+      if (auto const at = position_in(line); at && missing->contains(*at)) lines += line;
       rest.remove_prefix(line.size());
     }
   }
@@ -487,7 +489,7 @@ asio::awaitable<result<std::set<position>>> snowflake_destination::missing_in_la
     std::string asked;
     position first{}, last{};
     for (std::size_t count = 0; count < positions_a_question && !rows.empty(); ++count) {
-      auto const at = position_in(rows);
+      auto const at = position_in(rows).value_or(last);
       if (count == 0) first = at;
       last = at;
       asked += fmt::format("{}('{}')", count == 0 ? "" : ", ", at.to_text());
@@ -506,8 +508,8 @@ asio::awaitable<result<std::set<position>>> snowflake_destination::missing_in_la
   co_return missing;
 }
 
-position snowflake_destination::position_in(std::string_view line) const {
-  return position::parse(line.substr(position_offset_, position::text_size)).value_or(position{});
+std::optional<position> snowflake_destination::position_in(std::string_view line) const {
+  return position::parse(line.substr(position_offset_, position::text_size));
 }
 
 // Waits until everything that was sent is delivered.

@@ -106,7 +106,7 @@ class snowflake_destination final : public destination {
                                                std::vector<snowflake::channel_status> const& said);
   asio::awaitable<result<bool>> put_aside(snowflake::lane& from, snowflake::channel_status const& status);
   asio::awaitable<result<std::set<position>>> missing_in_landing(std::string landing, std::string_view rows);
-  [[nodiscard]] position position_in(std::string_view line) const;
+  [[nodiscard]] std::optional<position> position_in(std::string_view line) const;
   asio::awaitable<result<void>> settle();
   asio::awaitable<void> pace();
   [[nodiscard]] position delivered();
